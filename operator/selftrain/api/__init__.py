@@ -1,0 +1,1 @@
+"""What crosses borders: the resource, records, names and errors. Imports pydantic and the standard library, nothing else."""

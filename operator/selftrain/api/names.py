@@ -1,0 +1,78 @@
+"""Names of everything selftrain makes: labels, Jobs, object keys. Pure functions, so a retry finds what was made before."""
+
+from dataclasses import dataclass
+
+from selftrain.api.stages import Stage, Step
+
+GROUP = "selftrain.dev"
+MANAGED_BY = "selftrain"
+
+LABEL_RUN = f"{GROUP}/run"
+LABEL_ITERATION = f"{GROUP}/iteration"
+LABEL_STAGE = f"{GROUP}/stage"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+
+MANIFEST = "manifest.json"
+
+
+def job_name(run: str, step: Step, attempt: int) -> str:
+    """Name of the Job of one attempt, at most 63 characters for a valid run."""
+    return f"{run}-i{step.iteration}-{step.stage}-a{attempt}"
+
+
+def labels(run: str, step: Step, attempt: int) -> dict[str, str]:
+    """Labels of a Job and its pods."""
+    return {
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_RUN: run,
+        LABEL_ITERATION: str(step.iteration),
+        LABEL_STAGE: str(step.stage),
+        LABEL_ATTEMPT: str(attempt),
+    }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Keys of a run's objects below the store's prefix.
+
+    <namespace>/<name>-<uid8>/run.json
+    <namespace>/<name>-<uid8>/iteration-003/judge/manifest.json
+    <namespace>/<name>-<uid8>/iteration-003/judge/shards/00017.json            marker: names the data object
+    <namespace>/<name>-<uid8>/iteration-003/judge/shards/00017-<sha8>.parquet  data
+    """
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.namespace}/{self.name}-{self.uid[:8]}"
+
+    @property
+    def run(self) -> str:
+        return f"{self.root}/run.json"
+
+    def stage(self, step: Step) -> str:
+        return f"{self.root}/iteration-{step.iteration:03d}/{step.stage}"
+
+    def manifest(self, step: Step) -> str:
+        return f"{self.stage(step)}/{MANIFEST}"
+
+    def shards(self, step: Step) -> str:
+        return f"{self.stage(step)}/shards/"
+
+    def shard_marker(self, step: Step, shard: int) -> str:
+        return f"{self.shards(step)}{shard:05d}.json"
+
+    def shard_data(self, step: Step, shard: int, sha256: str) -> str:
+        return f"{self.shards(step)}{shard:05d}-{sha256[:8]}.parquet"
+
+    def checkpoint(self, iteration: int) -> str:
+        """Prefix of the iteration's judge, a model in Hugging Face layout."""
+        return f"{self.stage(Step(iteration, Stage.TRAIN))}/checkpoint/"
+
+    def states(self, iteration: int) -> str:
+        """Prefix of full training states, for resuming only."""
+        return f"{self.stage(Step(iteration, Stage.TRAIN))}/states/"

@@ -1,0 +1,173 @@
+"""What crosses the border between workers: the work order of a pod, markers and manifests in the store, small enums."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from selftrain.api.base import ApiModel
+from selftrain.api.conditions import Reason
+from selftrain.api.names import Layout
+from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import Metadata, Spec
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 in hex."""
+
+
+class Verdict(StrEnum):
+    """Which of the two answers shown is better, by position."""
+
+    A = "A"
+    B = "B"
+
+
+class Order(StrEnum):
+    """In which order a pair is shown: AB shows the chosen answer as A, BA shows it as B."""
+
+    AB = "AB"
+    BA = "BA"
+
+    @property
+    def gold(self) -> Verdict:
+        """The verdict that is right by construction."""
+        return Verdict.A if self is Order.AB else Verdict.B
+
+
+class Drop(StrEnum):
+    """Why a row was left out. Every stage counts: in = kept + dropped by reason."""
+
+    NO_TEXT = "no-text"
+    """instructions: the field is missing or empty"""
+    DUPLICATE = "duplicate"
+    """instructions: the same text was seen before"""
+    TOO_LONG = "too-long"
+    """generate, train: does not fit the model's context or the sequence length"""
+    TRUNCATED = "truncated"
+    """generate: a completion ended at maxTokens"""
+    EMPTY_ANSWER = "empty-answer"
+    """generate: the answer has no text"""
+    MALFORMED = "malformed"
+    """generate: the variation lacks its tagged blocks"""
+    SAME_INSTRUCTION = "same-instruction"
+    """generate: the variation is the instruction itself"""
+    SAME_ANSWER = "same-answer"
+    """generate: both answers are equal"""
+    WRONG = "wrong"
+    """select: the verdict is not the one that is right by construction"""
+    UNPARSED = "unparsed"
+    """select: no verdict, or two different ones"""
+    NOT_DRAWN = "not-drawn"
+    """select: right, but another right judgment of the ordered pair was drawn"""
+    UNBALANCED = "unbalanced"
+    """select: drawn, but its verdict was in the majority"""
+
+
+class Part(ApiModel):
+    """One object that a manifest lists. Readers check size and digest."""
+
+    key: str
+    sha256: Digest
+    bytes: int
+    rows: int | None = None
+
+
+class Shard(ApiModel):
+    """Marker of a finished shard. It is written after its data, with If-None-Match."""
+
+    work: Digest
+    part: Part
+    counts: dict[str, int] = {}
+    drops: dict[Drop, int] = {}
+    tokens: int = 0
+    """Completion tokens sampled."""
+    seconds: float = 0.0
+    """Engine time."""
+
+
+class Tally(ApiModel):
+    """Verdicts on one group of held-out pairs, both orders. `strict` counts pairs right in both."""
+
+    correct: int = 0
+    total: int = 0
+    unparsed: int = 0
+    a_verdicts: int = 0
+    strict_correct: int = 0
+    pairs: int = 0
+
+
+class BenchmarkResult(ApiModel):
+    """Result of one judge on one benchmark."""
+
+    benchmark: str
+    votes: int
+    overall: Tally
+    parts: dict[str, Tally] = {}
+    """By subset of the benchmark."""
+    orders: dict[Order, Tally] = {}
+    """By order; pairs and strict_correct stay 0."""
+    always_a: Tally = Tally()
+    """Baseline: says A whatever it sees."""
+    longer_wins: Tally = Tally()
+    """Baseline: says the longer answer is better; equal lengths count as wrong."""
+
+
+class Manifest(ApiModel):
+    """The commit point of a stage: what exists, from what it was made, and what was counted."""
+
+    run: str
+    iteration: int
+    stage: Stage
+    attempt: int
+    work: Digest
+    """Digest of everything that decides the content: settings, seeds, prompts and inputs."""
+    inputs: dict[str, Digest]
+    """Digests of the manifests (or files) this was made from."""
+    prompts: dict[str, Digest] = {}
+    """Digests of the templates used."""
+    parts: list[Part]
+    counts: dict[str, int] = {}
+    drops: dict[Drop, int] = {}
+    results: list[BenchmarkResult] = []
+    seconds: float = 0.0
+    """Wall time of the work, summed over pods."""
+    tokens: int = 0
+    """Tokens sampled or trained on."""
+    software: dict[str, str] = {}
+    """Versions of the engines."""
+
+
+class Work(ApiModel):
+    """Everything a worker needs to know. It is the pod's one piece of configuration."""
+
+    run: Metadata
+    iteration: int
+    stage: Stage
+    attempt: int
+    first: bool = False
+    """The first stage of the run checks all inputs and freezes them in run.json before it begins."""
+    spec: Spec
+
+    @property
+    def step(self) -> Step:
+        return Step(self.iteration, self.stage)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.run.namespace, self.run.name, self.run.uid)
+
+
+class Frozen(ApiModel):
+    """run.json: the run as it was begun, with the digests of its inputs."""
+
+    run: Metadata
+    spec: Spec
+    inputs: dict[str, Digest]
+
+
+class Termination(ApiModel):
+    """The last words of a failed pod, as JSON in its termination message (4096 bytes)."""
+
+    kind: Literal["user", "platform", "drained"]
+    reason: Reason
+    message: Annotated[str, Field(max_length=3000)]

@@ -1,0 +1,27 @@
+"""The five stages of an iteration, in the order they run. Their names are spelled here and nowhere else."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Stage(StrEnum):
+    """One step of an iteration; every stage is one Job and ends in one manifest."""
+
+    GENERATE = "generate"
+    JUDGE = "judge"
+    SELECT = "select"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+
+
+class Step(NamedTuple):
+    """A stage of a given iteration. Iteration 0 is the seed judge, which is only evaluated."""
+
+    iteration: int
+    stage: Stage
+
+    def __str__(self) -> str:
+        return f"iteration {self.iteration}, {self.stage}"
+
+
+SHARDED_STAGES = frozenset({Stage.GENERATE, Stage.JUDGE, Stage.EVALUATE})

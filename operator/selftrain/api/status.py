@@ -1,0 +1,96 @@
+"""What the operator reports. Bounded: the full history lies in the store."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from selftrain.api.base import ApiModel, Decimal, DnsLabel, Share
+from selftrain.api.conditions import ConditionType, Reason
+from selftrain.api.stages import Stage
+
+HISTORY_LIMIT = 10
+"""Iterations kept in the status."""
+
+Timestamp = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", max_length=20)]
+
+
+class Condition(ApiModel):
+    """A metav1.Condition."""
+
+    type: ConditionType
+    """What is said."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Reason
+    """Why, in one word."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """Why, for people, and what to do next."""
+    observed_generation: int = 0
+    """Generation of the spec this was judged from."""
+    last_transition_time: Timestamp
+    """When the status last changed."""
+
+
+class Score(ApiModel):
+    """Accuracy on one benchmark, both orders, with its 95 % interval (Wilson)."""
+
+    benchmark: DnsLabel
+    """Name of the benchmark."""
+    correct: Annotated[int, Field(ge=0)]
+    """Right verdicts."""
+    total: Annotated[int, Field(ge=0)]
+    """Verdicts asked for; an unparsed one is not right."""
+    accuracy: Share
+    """Share of right verdicts."""
+    low: Share
+    """Lower end of the interval."""
+    high: Share
+    """Upper end of the interval."""
+
+
+class IterationStatus(ApiModel):
+    """One finished or running iteration. Iteration 0 is the seed judge."""
+
+    iteration: Annotated[int, Field(ge=0)]
+    """Number of the iteration."""
+    pairs: Annotated[int, Field(ge=0)] | None = None
+    """Usable pairs."""
+    judgments: Annotated[int, Field(ge=0)] | None = None
+    """Sampled judgments."""
+    kept: Annotated[int, Field(ge=0)] | None = None
+    """Judgments in the training set."""
+    scores: Annotated[list[Score], Field(max_length=32)] = []
+    """Scores of the iteration's judge."""
+    checkpoint: Annotated[str, Field(max_length=1024)] | None = None
+    """URI of the iteration's judge."""
+
+
+class Status(ApiModel):
+    """What was last observed of a run."""
+
+    conditions: Annotated[list[Condition], Field(max_length=8)] = []
+    """Accepted, Progressing, Succeeded, Stalled, Suspended."""
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """Generation of the spec this status was made from."""
+    iteration: Annotated[int, Field(ge=0)] | None = None
+    """Iteration under way."""
+    progress: Annotated[str, Field(max_length=16)] | None = None
+    """Iteration under way and how many there are, as 3/5."""
+    stage: Stage | None = None
+    """Stage under way."""
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """Number of the newest Job of the stage under way."""
+    failures: Annotated[int, Field(ge=0)] = 0
+    """Failed attempts of the stage under way since the spec last changed."""
+    stalled_attempt: Annotated[int, Field(ge=0)] | None = None
+    """Attempt at which the run stalled; a changed spec starts the next one."""
+    start_time: Timestamp | None = None
+    """When the first stage was started."""
+    completion_time: Timestamp | None = None
+    """When the last iteration was evaluated."""
+    score: Decimal | None = None
+    """Accuracy of the newest judge on the first benchmark."""
+    checkpoint: Annotated[str, Field(max_length=1024)] | None = None
+    """URI of the newest judge."""
+    iterations: Annotated[list[IterationStatus], Field(max_length=HISTORY_LIMIT)] = []
+    """The last iterations."""

@@ -1,0 +1,349 @@
+"""SelfTrainRun, version v1alpha1: the only source of the CRD, the chart's copy of it, and the API reference.
+
+Defaults are the paper's (Wang et al. 2024, arXiv 2408.02666) or, where it is silent, those of its released code
+(facebookresearch/RAM, projects/self_taught_evaluator); each field says which. They stand in the schema, so a stored
+resource records what was run and an upgrade of the operator cannot change it.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from selftrain.api.base import ApiModel, Decimal, DnsLabel, DnsName, Share, Text
+from selftrain.api.pods import PodSettings
+from selftrain.api.status import Status
+
+GROUP = "selftrain.dev"
+VERSION = "v1alpha1"
+KIND = "SelfTrainRun"
+PLURAL = "selftrainruns"
+NAME_LIMIT = 40
+"""Longest name of a run: Job names add the step and the attempt, pod host names an index, within 63 characters."""
+
+InputUri = Annotated[str, Field(pattern=r"^(s3|hf|pvc|file)://[^\s]+$", max_length=1024)]
+StoreUri = Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?|file:///[^\s]*)$", max_length=512)]
+Template = Annotated[str, Field(min_length=1, max_length=16384)]
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+
+
+class SecretKey(ApiModel):
+    """One key of a Secret in the run's namespace."""
+
+    secret_name: DnsName
+    """Name of the Secret."""
+    key: Annotated[str, Field(min_length=1, max_length=253)] = "token"
+    """Key in the Secret."""
+
+
+class ModelSource(ApiModel):
+    """A model in Hugging Face layout: config, safetensors, tokenizer with chat template."""
+
+    uri: InputUri
+    """s3://bucket/prefix, hf://owner/name@revision, pvc://claim/path, or file:///path (local runs only)."""
+    token_secret: SecretKey | None = None
+    """Token for a gated model on the Hub."""
+
+
+class Credentials(ApiModel):
+    """Where the pods' store credentials come from. Absent means the identity of the service account."""
+
+    secret_name: DnsName
+    """Secret in the run's namespace with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."""
+
+
+class StoreSpec(ApiModel):
+    """The bucket that holds everything the run makes."""
+
+    uri: StoreUri
+    """s3://bucket/prefix, or file:///path (local runs only). The run writes below prefix/namespace/name-uid."""
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+/?$", max_length=253)] | None = None
+    """Endpoint of an S3-compatible server; absent means AWS."""
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=32)] = "us-east-1"
+    """Region of the bucket."""
+    credentials: Credentials | None = None
+    """Secret with credentials; absent means the pods' service account."""
+
+
+class Instructions(ApiModel):
+    """The unlabelled instructions."""
+
+    uri: InputUri
+    """Parquet or JSON lines: s3://bucket/key, hf://datasets/owner/name@revision/file, pvc://claim/path, file:///path."""
+    text_field: Annotated[str, Field(min_length=1, max_length=128)] = "instruction"
+    """Column with the instruction's text."""
+    limit: Count | None = None
+    """Use the first so many distinct instructions; absent means all. The paper used 20,582."""
+
+
+class PromptTemplate(ApiModel):
+    """A chat prompt with {{placeholders}}. The text is used exactly as written and its hash is kept in the lineage."""
+
+    system: Annotated[str, Field(max_length=16384)] | None = None
+    """System message; absent means none."""
+    user: Template
+    """User message."""
+
+
+class Prompts(ApiModel):
+    """Templates that replace the built-in ones."""
+
+    answer: PromptTemplate | None = None
+    """Asks for an answer. Placeholder: {{instruction}}."""
+    variation: PromptTemplate | None = None
+    """Asks for a similar but different instruction and a good answer to it, between <instruction> and <answer> tags.
+    Placeholders: {{instruction}}, {{answer}}."""
+    judge: PromptTemplate | None = None
+    """Asks for a judgment ending in [[A]] or [[B]]. Placeholders: {{instruction}}, {{answer_a}}, {{answer_b}}."""
+
+
+class EngineArgument(ApiModel):
+    """One further argument of the vLLM engine. Names are an allow list: nothing that loads code or opens a port."""
+
+    name: Literal[
+        "attention_backend",
+        "block_size",
+        "cpu_offload_gb",
+        "disable_custom_all_reduce",
+        "enable_chunked_prefill",
+        "enable_expert_parallel",
+        "enforce_eager",
+        "gpu_memory_utilization",
+        "kv_cache_dtype",
+        "load_format",
+        "max_num_batched_tokens",
+    ]
+    """Name as in vLLM's EngineArgs."""
+    value: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
+    """Value; numbers and booleans are read as JSON."""
+
+
+class SamplingStage(PodSettings):
+    """What the vLLM stages share."""
+
+    temperature: Decimal = "0.7"
+    """Sampling temperature. Source: release README."""
+    top_p: Share = "0.9"
+    """Nucleus of the sampling. Source: release README. On CPUs 1.0 is twice as fast."""
+    max_tokens: Annotated[int, Field(ge=1, le=131072)] = 4096
+    """Longest completion in tokens. Source: release README."""
+    shards: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """Parts the work is cut into; each is committed on its own and never done twice."""
+    parallelism: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Pods that share the shards, each with an engine of its own."""
+    tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs a layer is split over."""
+    pipeline_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs the layers are split over, within one pod."""
+    max_model_length: Annotated[int, Field(ge=64, le=10_000_000)] | None = None
+    """Longest prompt plus completion in tokens; absent means the model's own limit."""
+    max_sequences: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Most sequences decoded at once."""
+    quantization: Literal["awq", "bitsandbytes", "compressed-tensors", "fp8", "gptq"] | None = None
+    """Quantization of the weights while sampling; absent means as stored."""
+    engine_arguments: Annotated[list[EngineArgument], Field(max_length=16)] = []
+    """Further vLLM engine arguments."""
+
+
+class Generate(SamplingStage):
+    """Writes an answer, a variation of the instruction, and an answer to that: the worse one. Runs once, pairs are fixed."""
+
+
+class Judge(SamplingStage):
+    """Samples judgments of every pair with the newest judge."""
+
+    samples: Annotated[int, Field(ge=1, le=1024)] = 15
+    """Judgments an ordered pair. Source: paper, N = 15."""
+    orders: Literal["both", "random"] = "both"
+    """Show every pair in both orders, or in one drawn by the run's seed. Source: release README, both."""
+
+
+class Select(PodSettings):
+    """Keeps one correct judgment an ordered pair, drawn at random, and balances the verdicts A and B (paper)."""
+
+
+class Train(PodSettings):
+    """Fine-tunes the seed on the kept judgments with DeepSpeed. The loss is on judgment tokens only (paper)."""
+
+    learning_rate: Decimal = "0.000001"
+    """Peak learning rate. Source: paper Table 7."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Shape of the learning rate after the warm-up. Source: release."""
+    warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 100
+    """Updates until the peak. Source: paper Table 7."""
+    final_learning_rate_ratio: Share = "0.2"
+    """Learning rate at the end as a share of the peak. Source: paper Table 7."""
+    epochs: Annotated[int, Field(ge=1, le=100)] = 2
+    """Passes over the training set. Source: paper, at most 2."""
+    tokens_per_update: Annotated[int, Field(ge=1, le=100_000_000)] = 24576
+    """Tokens (prompts included) an update over all ranks. Source: release, 3 ranks x 8192."""
+    micro_batch: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Packed sequences a rank runs at once."""
+    sequence_length: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
+    """Length of a packed sequence in tokens; longer examples are dropped and counted. Source: release."""
+    weight_decay: Decimal = "0.1"
+    """AdamW weight decay. Source: release."""
+    adam_beta1: Share = "0.9"
+    """AdamW first moment decay. Source: release."""
+    adam_beta2: Share = "0.95"
+    """AdamW second moment decay. Source: release."""
+    gradient_clipping: Decimal = "0"
+    """Largest gradient norm; 0 means none. Source: release, none."""
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = 3
+    """DeepSpeed ZeRO stage. The release used fully sharded data parallelism, which is stage 3."""
+    offload: Literal["none", "optimizer", "parameters"] = "none"
+    """What ZeRO keeps in CPU memory; parameters includes the optimizer and needs stage 3."""
+    activation_checkpointing: bool = True
+    """Recompute activations in the backward pass. Source: release."""
+    nodes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Pods that train together. The release used 3."""
+    processes_per_node: Annotated[int, Field(ge=1, le=16)] = 1
+    """Ranks a pod, one for each GPU."""
+    save_every_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """Updates between full states for resuming. The release saved every 500."""
+
+
+class Benchmark(ApiModel):
+    """Held-out pairs with known winners."""
+
+    name: DnsLabel
+    """Name in results."""
+    uri: InputUri
+    """Parquet or JSON lines with the columns id, instruction, chosen, rejected and optionally subset."""
+    votes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Judgments a pair and order: 1 is greedy, more are sampled and decided by majority. The paper reports 1 and 32."""
+
+
+class Evaluate(SamplingStage):
+    """Scores the seed and every judge on held-out pairs, both orders. Temperature and topP count for votes above 1."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=131072)] = 2048
+    """Longest judgment in tokens. Source: release run_model.py."""
+    shards: Annotated[int, Field(ge=1, le=100_000)] = 8
+    """Parts the work is cut into; each is committed on its own and never done twice."""
+    benchmarks: Annotated[list[Benchmark], Field(max_length=32)] = []
+    """Benchmarks; without any, the run trains without measuring."""
+
+
+class Deadlines(ApiModel):
+    """When to stop waiting. Raising one lets a stalled run go on."""
+
+    pending_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 3600
+    """Longest time until a pod of a stage runs."""
+    stage_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
+    """Longest time of one attempt of a stage."""
+    run_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
+    """Longest time from the start of the run to its end."""
+
+
+class Retries(ApiModel):
+    """How often failures that are not the author's are tried again. Evictions and drains are not counted."""
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    """Jobs for one stage, the first included."""
+    pod_failures: Annotated[int, Field(ge=0, le=1000)] = 3
+    """Failed pods within one Job (for sharded stages: within one index)."""
+
+
+class Spec(ApiModel):
+    """What to run. Everything that defines the result is immutable."""
+
+    recipe: Literal["paper"] = "paper"
+    """Preset of the method: paper is Self-Taught Evaluators as published."""
+    iterations: Annotated[int, Field(ge=1, le=50)] = 5
+    """Rounds of judge, select, train and evaluate; may be raised later. Source: paper."""
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 42
+    """Random seed, from which all others derive. Source: release."""
+    suspend: bool = False
+    """Stop after the current shards and keep everything; false goes on."""
+    model: ModelSource
+    """The seed judge, from which every iteration is trained again."""
+    generator: ModelSource | None = None
+    """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B."""
+    store: StoreSpec
+    """Where results are kept."""
+    instructions: Instructions
+    """The unlabelled instructions."""
+    prompts: Prompts = Prompts()
+    """Templates that replace the built-in ones."""
+    pods: PodSettings = PodSettings()
+    """Settings for the pods of all stages."""
+    generate: Generate = Generate()
+    """Answers and variations."""
+    judge: Judge = Judge()
+    """Judgments."""
+    select: Select = Select()
+    """Rejection sampling."""
+    train: Train = Train()
+    """Fine-tuning."""
+    evaluate: Evaluate = Evaluate()
+    """Scores."""
+    deadlines: Deadlines = Deadlines()
+    """When to stop waiting."""
+    retries: Retries = Retries()
+    """How often to try again."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 604_800
+    """Seconds a finished Job is kept for its logs. The run itself and its data are never deleted."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Spec":
+        for rule, message in RULES:
+            if not PREDICATES[rule](self):
+                raise ValueError(message)
+        return self
+
+
+class Metadata(ApiModel):
+    """The part of the metadata the planner reads."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=NAME_LIMIT)]
+    namespace: DnsLabel = "default"
+    uid: Annotated[str, Field(min_length=1, max_length=64)] = "local"
+    generation: int = 1
+    creation_timestamp: Text | None = None
+
+
+class SelfTrainRun(ApiModel):
+    """One run of the method, from a seed model and instructions to a better judge."""
+
+    api_version: Literal["selftrain.dev/v1alpha1"] = "selftrain.dev/v1alpha1"
+    kind: Literal["SelfTrainRun"] = "SelfTrainRun"
+    metadata: Metadata
+    spec: Spec
+    """What to run."""
+    status: Status = Status()
+    """What was observed."""
+
+
+# Rules across fields, as CEL for the API server and as Python for local runs; a test holds the two together.
+RULES: tuple[tuple[str, str], ...] = (
+    ("self.train.offload != 'parameters' || self.train.zeroStage == 3", "train.offload: parameters needs train.zeroStage 3"),
+    ("self.train.offload == 'none' || self.train.zeroStage >= 1", "train.offload needs train.zeroStage 1 or more"),
+    (
+        "self.train.tokensPerUpdate >= self.train.sequenceLength",
+        "train.tokensPerUpdate must be at least train.sequenceLength",
+    ),
+    (
+        "self.evaluate.benchmarks.all(b, self.evaluate.benchmarks.exists_one(c, c.name == b.name))",
+        "evaluate.benchmarks: names must differ",
+    ),
+    (
+        "[self.generate, self.judge, self.evaluate].all(s, !has(s.maxModelLength) || s.maxModelLength > s.maxTokens)",
+        "maxModelLength must be larger than maxTokens in generate, judge and evaluate",
+    ),
+)
+PREDICATES = dict(
+    zip(
+        (rule for rule, _ in RULES),
+        (
+            lambda s: s.train.offload != "parameters" or s.train.zero_stage == 3,
+            lambda s: s.train.offload == "none" or s.train.zero_stage >= 1,
+            lambda s: s.train.tokens_per_update >= s.train.sequence_length,
+            lambda s: len({b.name for b in s.evaluate.benchmarks}) == len(s.evaluate.benchmarks),
+            lambda s: all(b.max_model_length is None or b.max_model_length > b.max_tokens for b in (s.generate, s.judge, s.evaluate)),
+        ),
+        strict=True,
+    )
+)
+
+MUTABLE = frozenset({"suspend", "iterations", "deadlines", "retries", "ttl_seconds_after_finished"})
+"""Fields of the spec that may change while the run goes on. `iterations` may only grow."""

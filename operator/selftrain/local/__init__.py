@@ -1,0 +1,1 @@
+"""The same planner and the same workers on one machine, without a cluster."""

@@ -1,0 +1,137 @@
+"""Jobs of a local run: a stage's pods as subprocesses, with the same work order, exit codes and last words as in a pod."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import ExitCode
+from selftrain.api.names import job_name
+from selftrain.api.records import Termination, Work
+from selftrain.api.stages import Stage, Step
+from selftrain.planning.observed import Blame, Failure, JobState, JobView
+
+DRAIN_SECONDS = 120
+"""How long a stopped process may take for its shard, as in a pod."""
+
+
+@dataclass
+class LocalJob:
+    """One attempt of one step. Samplers share the machine, so their indexes run one after another; ranks run together."""
+
+    work: Work
+    folder: Path
+    created: datetime
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    next_index: int = 0
+    failure: Failure | None = None
+    finished: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return job_name(self.work.run.name, self.work.step, self.work.attempt)
+
+    @property
+    def indexes(self) -> int:
+        spec = self.work.spec
+        match self.work.stage:
+            case Stage.TRAIN:
+                return spec.train.nodes
+            case Stage.GENERATE:
+                return spec.generate.parallelism
+            case Stage.JUDGE:
+                return spec.judge.parallelism
+            case Stage.EVALUATE:
+                return spec.evaluate.parallelism
+            case Stage.SELECT:
+                return 1
+
+    def log(self, index: int) -> Path:
+        """The output of one index."""
+        return self.folder / f"{self.name}-{index}.log"
+
+    def poll(self, now: datetime) -> JobState:
+        """Start what is due, collect what has ended."""
+        while self.finished is None:
+            ended = [process for process in self.running if process.poll() is not None]
+            failed = next((process for process in ended if process.returncode != ExitCode.OK), None)
+            if failed is not None:
+                self._end(now, self._failure_of(failed))
+            elif len(ended) < len(self.running):
+                return JobState.RUNNING
+            elif self.next_index < self.indexes:
+                self._launch()
+            else:
+                self._end(now, None)
+        return JobState.FAILED if self.failure else JobState.SUCCEEDED
+
+    def stop(self) -> None:
+        """End all processes: politely first, so that they can finish their shard."""
+        alive = [process for process in self.running if process.poll() is None]
+        for process in alive:
+            process.send_signal(signal.SIGTERM)
+        for process in alive:
+            try:
+                process.wait(DRAIN_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def view(self, now: datetime) -> JobView:
+        """The Job as the planner sees it."""
+        state = self.poll(now)
+        step = Step(self.work.iteration, self.work.stage)
+        return JobView(self.name, step, self.work.attempt, state, self.created, self.finished, self.failure)
+
+    def _end(self, now: datetime, failure: Failure | None) -> None:
+        self.stop()
+        self.failure, self.finished = failure, now
+
+    def _launch(self) -> None:
+        together = self.indexes if self.work.stage is Stage.TRAIN else 1
+        shared = {"SELFTRAIN_WORK": self.work.model_dump_json(by_alias=True)}
+        if together > 1:
+            shared["SELFTRAIN_RENDEZVOUS"] = f"127.0.0.1:{_free_port()}"
+        self.running = [self._process(index, shared) for index in range(self.next_index, self.next_index + together)]
+        self.next_index += together
+
+    def _process(self, index: int, shared: dict[str, str]) -> subprocess.Popen[bytes]:
+        scratch = self.folder / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._termination(index).unlink(missing_ok=True)
+        own = {
+            "JOB_COMPLETION_INDEX": str(index),
+            "SELFTRAIN_SCRATCH": str(scratch),
+            "SELFTRAIN_TERMINATION": str(self._termination(index)),
+        }
+        command = [sys.executable, "-m", "selftrain.workers"]
+        with self.log(index).open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own module
+                command, env={**os.environ, **shared, **own}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _termination(self, index: int) -> Path:
+        return self.folder / f"{self.name}-{index}.termination.json"
+
+    def _failure_of(self, process: subprocess.Popen[bytes]) -> Failure:
+        index = self.next_index - len(self.running) + self.running.index(process)
+        try:
+            said = Termination.model_validate_json(self._termination(index).read_bytes())
+        except (OSError, ValidationError):
+            message = f"index {index} ended with exit code {process.returncode}; read {self.log(index)}"
+            return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, message)
+        blame = Blame.USER if said.kind == "user" else Blame.PLATFORM
+        return Failure(blame, said.reason, said.message)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,99 @@
+"""Observe, plan, act, report: the operator's loop on one machine. State lives in the store, so it can be stopped at any point."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import assert_never
+
+from selftrain.api.conditions import ConditionType
+from selftrain.api.errors import SelfTrainError, UserError
+from selftrain.api.names import Layout
+from selftrain.api.records import Manifest, Work
+from selftrain.api.stages import Step
+from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.local.jobs import LocalJob
+from selftrain.planning.actions import Action, StartStage, StopStage
+from selftrain.planning.observed import Blame, Failure, JobView, Observed
+from selftrain.planning.plan import plan
+from selftrain.planning.steps import steps
+from selftrain.storage.commit import read_manifest
+from selftrain.storage.protocol import ObjectStore
+
+POLL_SECONDS = 0.2
+REPORT_SECONDS = 10.0
+
+
+class LocalRun:
+    """One run on this machine. Manifests are kept once read: they never change."""
+
+    def __init__(self, run: SelfTrainRun, store: ObjectStore, folder: Path) -> None:
+        self.run = run
+        self._store = store
+        self._folder = folder
+        self._layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
+        self._jobs: dict[str, LocalJob] = {}
+        self._manifests: dict[Step, Manifest] = {}
+
+    def to_the_end(self, report: Callable[["LocalRun"], None]) -> SelfTrainRun:
+        """Run until the run has succeeded or stalled; `report` is called now and then, and when the status changes."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        reported = 0.0
+        try:
+            while True:
+                changed, acted = self.cycle(datetime.now(UTC))
+                if changed or time.monotonic() - reported > REPORT_SECONDS:
+                    report(self)
+                    reported = time.monotonic()
+                if self.ended and not acted:
+                    return self.run
+                time.sleep(POLL_SECONDS)
+        finally:
+            for job in self._jobs.values():
+                job.stop()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        final = (ConditionType.SUCCEEDED, ConditionType.STALLED)
+        return any(c.type in final and c.status == "True" for c in self.run.status.conditions)
+
+    def cycle(self, now: datetime) -> tuple[bool, bool]:
+        """One look at the world. Returns whether the status changed and whether something was done."""
+        decision = plan(self.run, self._observe(now), now)
+        for action in decision.actions:
+            self._act(action, now)
+        changed = decision.status != self.run.status
+        self.run = self.run.model_copy(update={"status": decision.status})
+        return changed, bool(decision.actions)
+
+    def _observe(self, now: datetime) -> Observed:
+        jobs: tuple[JobView, ...] = tuple(job.view(now) for job in self._jobs.values())
+        try:
+            self._read_manifests()
+        except SelfTrainError as error:
+            blame = Blame.USER if isinstance(error, UserError) else Blame.PLATFORM
+            return Observed(jobs, problem=Failure(blame, error.reason, str(error)))
+        return Observed(jobs, dict(self._manifests))
+
+    def _read_manifests(self) -> None:
+        for step in steps(self.run.spec):
+            if step in self._manifests:
+                continue
+            manifest = read_manifest(self._store, self._layout, step)
+            if manifest is None:
+                return
+            self._manifests[step] = manifest
+
+    def _act(self, action: Action, now: datetime) -> None:
+        match action:
+            case StartStage(step=step, attempt=attempt, first=first):
+                work = Work(
+                    run=self.run.metadata, iteration=step.iteration, stage=step.stage, attempt=attempt, first=first, spec=self.run.spec
+                )
+                job = LocalJob(work, self._folder, now)
+                self._jobs.setdefault(job.name, job)
+            case StopStage(job=name):
+                self._jobs.pop(name).stop()
+            case _:
+                assert_never(action)

@@ -1,0 +1,25 @@
+"""Intervals and tests for counts. Few lines of mathematics, so the operator needs no scientific library."""
+
+from math import comb, sqrt
+
+Z95 = 1.959963984540054
+
+
+def wilson(correct: int, total: int, z: float = Z95) -> tuple[float, float]:
+    """95 % score interval of a share (Wilson 1927), which stays within 0 and 1 and is not empty at the ends."""
+    if total == 0:
+        return 0.0, 1.0
+    share, square = correct / total, z * z
+    centre = share + square / (2 * total)
+    spread = z * sqrt(share * (1 - share) / total + square / (4 * total * total))
+    scale = 1 + square / total
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def mcnemar(wins: int, losses: int) -> float:
+    """Exact two-sided p of a paired comparison (McNemar): wins and losses are the items on which only one was right."""
+    discordant = wins + losses
+    if discordant == 0:
+        return 1.0
+    tail = sum(comb(discordant, k) for k in range(min(wins, losses) + 1))
+    return float(min(1.0, 2 * tail / 2**discordant))

@@ -1,0 +1,35 @@
+"""The order of a run's steps and what each is made from. This is the recipe as the platform sees it."""
+
+from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import Spec
+
+ROUND = (Stage.JUDGE, Stage.SELECT, Stage.TRAIN, Stage.EVALUATE)
+
+
+def steps(spec: Spec) -> tuple[Step, ...]:
+    """All steps of the run in order. Pairs are made once and stay fixed (paper, section 3)."""
+    rounds = [Step(iteration, stage) for iteration in range(1, spec.iterations + 1) for stage in ROUND]
+    planned = [Step(0, Stage.EVALUATE), Step(1, Stage.GENERATE), *rounds]
+    return tuple(step for step in planned if step.stage is not Stage.EVALUATE or spec.evaluate.benchmarks)
+
+
+def sources(step: Step) -> tuple[Step, ...]:
+    """The steps whose manifests `step` reads, models included. The seed and the instructions are not steps."""
+    iteration, stage = step
+    judge = (Step(iteration - 1, Stage.TRAIN),) if iteration > 1 else ()
+    match stage:
+        case Stage.GENERATE:
+            return ()
+        case Stage.JUDGE:
+            return (Step(1, Stage.GENERATE), *judge)
+        case Stage.SELECT:
+            return (Step(1, Stage.GENERATE), Step(iteration, Stage.JUDGE))
+        case Stage.TRAIN:
+            return (Step(iteration, Stage.SELECT),)
+        case Stage.EVALUATE:
+            return (Step(iteration, Stage.TRAIN),) if iteration else ()
+
+
+def judge_iteration(step: Step) -> int:
+    """The iteration whose judge a judge or evaluate step loads; 0 is the seed."""
+    return step.iteration - 1 if step.stage is Stage.JUDGE else step.iteration

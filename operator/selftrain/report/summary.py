@@ -1,0 +1,130 @@
+"""The table of iterations and summary.json, from the manifests of a run."""
+
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from selftrain.api.names import Layout, job_name
+from selftrain.api.records import BenchmarkResult, Manifest, Order, Verdict
+from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.method.stats import mcnemar, wilson
+from selftrain.method.votes import majority
+from selftrain.planning.steps import steps
+from selftrain.storage.commit import read_manifest
+from selftrain.storage.protocol import ObjectStore
+
+Summary = dict[str, Any]
+Hits = dict[tuple[str, str, str], bool]
+
+
+def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
+    """Everything a reader compares runs by. `seconds` is the wall time of the run."""
+    layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
+    read = ((step, read_manifest(store, layout, step)) for step in steps(run.spec))
+    manifests = {step: manifest for step, manifest in read if manifest is not None}
+    numbers = sorted({step.iteration for step in manifests})
+    return {
+        "iterations": [_iteration(run, store, layout, number, manifests) for number in numbers],
+        "seconds": round(seconds, 1),
+        "paired": _paired(store, [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]),
+    }
+
+
+def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: int, manifests: dict[Step, Manifest]) -> Summary:
+    own = {step.stage: manifest for step, manifest in manifests.items() if step.iteration == number}
+    results = own[Stage.EVALUATE].results if Stage.EVALUATE in own else []
+    generated = manifests.get(Step(1, Stage.GENERATE))
+    return {
+        "iteration": number,
+        **(_score(results[0]) if results else {}),
+        "pairs": generated.counts.get("pairs") if generated and number else None,
+        "judgments": own[Stage.JUDGE].counts.get("judgments") if Stage.JUDGE in own else None,
+        "kept": own[Stage.SELECT].counts.get("kept") if Stage.SELECT in own else None,
+        "seconds": {str(stage): round(manifest.seconds, 1) for stage, manifest in own.items()},
+        "jobs": [job_name(run.metadata.name, Step(number, stage), manifest.attempt) for stage, manifest in own.items()],
+        "checkpoint": f"{store.uri}/{layout.checkpoint(number)}" if Stage.TRAIN in own else run.spec.model.uri,
+    }
+
+
+def _score(result: BenchmarkResult) -> Summary:
+    overall = result.overall
+    return {
+        "benchmark": result.benchmark,
+        "correct": overall.correct,
+        "total": overall.total,
+        "accuracy": round(overall.correct / overall.total, 4) if overall.total else 0.0,
+        "interval": [round(end, 4) for end in wilson(overall.correct, overall.total)],
+        "strict": {"correct": overall.strict_correct, "total": overall.pairs},
+        "unparsed": overall.unparsed,
+        "a_verdicts": overall.a_verdicts,
+        "parts": {name: {"correct": part.correct, "total": part.total} for name, part in result.parts.items()},
+        "baselines": {
+            name: {"correct": tally.correct, "total": tally.total}
+            for name, tally in (("always_a", result.always_a), ("longer_wins", result.longer_wins))
+        },
+    }
+
+
+def _paired(store: ObjectStore, evaluations: list[Manifest]) -> Summary:
+    """The last judge against the seed on the same pairs, both orders (exact McNemar)."""
+    if len(evaluations) < 2:  # noqa: PLR2004 - a comparison needs two
+        return {"wins": 0, "losses": 0, "p": 1.0}
+    seed, last = _hits(store, evaluations[0]), _hits(store, evaluations[-1])
+    wins = sum(last[key] and not seed[key] for key in seed.keys() & last.keys())
+    losses = sum(seed[key] and not last[key] for key in seed.keys() & last.keys())
+    return {"wins": wins, "losses": losses, "p": mcnemar(wins, losses)}
+
+
+def _hits(store: ObjectStore, manifest: Manifest) -> Hits:
+    """Whether each (benchmark, pair, order) was decided right."""
+    verdicts: dict[tuple[str, str, str], list[Verdict | None]] = {}
+    for part in manifest.parts:
+        with store_file(store, part.key) as source:
+            columns = pq.read_table(source, columns=["benchmark", "pair_id", "order", "verdict"]).to_pylist()  # type: ignore[no-untyped-call]
+        for row in columns:
+            key = (row["benchmark"], row["pair_id"], row["order"])
+            verdicts.setdefault(key, []).append(Verdict(row["verdict"]) if row["verdict"] else None)
+    return {key: majority(votes) is Order(key[2]).gold for key, votes in verdicts.items()}
+
+
+def store_file(store: ObjectStore, key: str) -> Any:
+    """The object as a file for pyarrow."""
+    import pyarrow as pa
+
+    return pa.BufferReader(store.read(key))
+
+
+def table(summary: Summary) -> str:
+    """The iterations as a table for a terminal."""
+    rows = [["iteration", "pairs", "judgments", "kept", "correct", "accuracy", "95 % interval", "seconds"]]
+    for entry in summary["iterations"]:
+        low, high = entry.get("interval", (None, None))
+        rows.append([
+            str(entry["iteration"]) + (" (seed)" if entry["iteration"] == 0 else ""),
+            *(_cell(entry[name]) for name in ("pairs", "judgments", "kept")),
+            f"{entry['correct']}/{entry['total']}" if "correct" in entry else "-",
+            f"{entry['accuracy']:.3f}" if "accuracy" in entry else "-",
+            f"{low:.3f} to {high:.3f}" if low is not None else "-",
+            ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in entry["seconds"].items()),
+        ])  # fmt: skip
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, *_parts(summary), _verdict(summary)])
+
+
+def _cell(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _parts(summary: Summary) -> list[str]:
+    scored = [entry for entry in summary["iterations"] if entry.get("parts")]
+    return [
+        f"{name}: " + ", ".join(f"{entry['parts'][name]['correct']}/{entry['parts'][name]['total']}" for entry in scored)
+        for name in (scored[0]["parts"] if scored else ())
+    ]
+
+
+def _verdict(summary: Summary) -> str:
+    paired = summary["paired"]
+    return f"last judge against the seed: {paired['wins']} wins, {paired['losses']} losses, p = {paired['p']:.2g} (exact McNemar)"

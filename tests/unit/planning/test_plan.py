@@ -1,0 +1,290 @@
+"""The planner, run to the end against a world in memory that can fail, be slow, lose replies and die halfway."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selftrain.api.conditions import ConditionType, Reason
+from selftrain.api.names import job_name
+from selftrain.api.records import BenchmarkResult, Manifest, Tally
+from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.planning.actions import Decision, StartStage, StopStage
+from selftrain.planning.observed import Blame, Failure, JobState, JobView, Observed
+from selftrain.planning.plan import plan
+from selftrain.planning.steps import steps
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ENDINGS = (ConditionType.SUCCEEDED, ConditionType.STALLED)
+OUT_OF_MEMORY = Failure(Blame.PLATFORM, Reason.OUT_OF_MEMORY, "out of memory")
+BAD_DATA = Failure(Blame.USER, Reason.INSTRUCTIONS_INVALID, "no field 'instruction'")
+
+
+def a_run(**spec: Any) -> SelfTrainRun:
+    base = {
+        "model": {"uri": "s3://bucket/model"},
+        "store": {"uri": "s3://bucket/runs"},
+        "instructions": {"uri": "s3://bucket/instructions.jsonl"},
+        "iterations": 2,
+        "evaluate": {"benchmarks": [{"name": "held-out", "uri": "s3://bucket/pairs.jsonl"}]},
+    }
+    return SelfTrainRun.model_validate({"metadata": {"name": "judge", "uid": "12345678"}, "spec": {**base, **spec}})
+
+
+def manifest_of(step: Step, attempt: int) -> Manifest:
+    tally = Tally(correct=200, total=300)
+    results = [BenchmarkResult(benchmark="held-out", votes=1, overall=tally)] if step.stage is Stage.EVALUATE else []
+    return Manifest(
+        run="judge", iteration=step.iteration, stage=step.stage, attempt=attempt, work="0" * 64, inputs={}, parts=[],
+        counts={"pairs": 10, "judgments": 300, "kept": 40}, results=results,
+    )  # fmt: skip
+
+
+@dataclass
+class World:
+    """Jobs and manifests, a clock, and the run as stored. `fail` maps the n-th started Job to its failure."""
+
+    run: SelfTrainRun
+    fail: dict[int, Failure] = field(default_factory=dict)
+    crash: frozenset[int] = frozenset()
+    """Cycles after whose actions the operator dies before it writes the status."""
+    now: datetime = START
+    jobs: dict[str, JobView] = field(default_factory=dict)
+    manifests: dict[Step, Manifest] = field(default_factory=dict)
+    started: list[StartStage] = field(default_factory=list)
+    cycles: int = 0
+    writes: int = 0
+
+    def look(self, problem: Failure | None = None) -> Decision:
+        manifests = {} if problem else dict(self.manifests)
+        return plan(self.run, Observed(tuple(self.jobs.values()), manifests, problem), self.now)
+
+    def cycle(self, problem: Failure | None = None) -> Decision:
+        decision = self.look(problem)
+        for action in decision.actions:
+            self.perform(action)
+        if self.cycles not in self.crash and decision.status != self.run.status:
+            self.run = self.run.model_copy(update={"status": decision.status})
+            self.writes += 1
+        self.cycles += 1
+        return decision
+
+    def perform(self, action: StartStage | StopStage) -> None:
+        if isinstance(action, StopStage):
+            self.jobs.pop(action.job, None)
+            return
+        name = job_name("judge", action.step, action.attempt)
+        if name not in self.jobs:
+            self.started.append(action)
+            self.jobs[name] = JobView(name, action.step, action.attempt, JobState.PENDING, self.now)
+
+    def advance(self) -> None:
+        """Every Job takes one step; the clock runs on."""
+        self.now += timedelta(seconds=400)
+        for name, job in self.jobs.items():
+            if job.state is JobState.PENDING:
+                self.jobs[name] = replace(job, state=JobState.RUNNING)
+            elif job.state is JobState.RUNNING:
+                failure = self.fail.get([job_name("judge", a.step, a.attempt) for a in self.started].index(name))
+                state = JobState.FAILED if failure else JobState.SUCCEEDED
+                self.jobs[name] = replace(job, state=state, failure=failure, finished=self.now)
+                if failure is None:
+                    self.manifests[job.step] = manifest_of(job.step, job.attempt)
+
+    def edit(self, **spec: Any) -> None:
+        """Change the spec as kubectl would: the generation moves on."""
+        data = self.run.model_dump(by_alias=True)
+        data["spec"].update(spec)
+        data["metadata"]["generation"] += 1
+        self.run = SelfTrainRun.model_validate(data)
+
+    def to_the_end(self, limit: int = 400) -> None:
+        for _ in range(limit):
+            decision = self.cycle()
+            if any(self.is_true(kind) for kind in ENDINGS) and not decision.actions:
+                return
+            self.advance()
+        pytest.fail("the run never ends")
+
+    def condition(self, kind: ConditionType) -> Any:
+        return next(c for c in self.run.status.conditions if c.type is kind)
+
+    def is_true(self, kind: ConditionType) -> bool:
+        return any(c.type is kind and c.status == "True" for c in self.run.status.conditions)
+
+
+def test_a_run_starts_each_step_once_in_order() -> None:
+    world = World(a_run())
+    world.to_the_end()
+    assert [action.step for action in world.started] == list(steps(world.run.spec))
+    assert [action.first for action in world.started] == [True] + [False] * (len(world.started) - 1)
+    assert all(action.attempt == 1 for action in world.started)
+    assert world.is_true(ConditionType.SUCCEEDED)
+    assert world.run.status.progress == "2/2"
+    assert world.run.status.score == "0.6667"
+    assert world.run.status.checkpoint == "s3://bucket/runs/default/judge-12345678/iteration-002/train/checkpoint/"
+    assert [entry.iteration for entry in world.run.status.iterations] == [0, 1, 2]
+
+
+def test_nothing_is_written_when_nothing_changed() -> None:
+    world = World(a_run())
+    world.to_the_end()
+    written = world.writes
+    for _ in range(5):
+        world.now += timedelta(hours=1)
+        assert world.cycle().actions == ()
+    assert world.writes == written
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    iterations=st.integers(1, 4),
+    fail=st.dictionaries(st.integers(0, 20), st.just(OUT_OF_MEMORY), max_size=6),
+    crash=st.frozensets(st.integers(0, 80), max_size=12),
+)
+def test_every_run_ends_whatever_fails_and_whenever_the_operator_dies(
+    iterations: int, fail: dict[int, Failure], crash: frozenset[int]
+) -> None:
+    world = World(a_run(iterations=iterations), fail=fail, crash=crash)
+    world.to_the_end()
+    names = [(action.step, action.attempt) for action in world.started]
+    assert len(names) == len(set(names))
+    if world.is_true(ConditionType.SUCCEEDED):
+        assert set(world.manifests) == set(steps(world.run.spec))
+    else:
+        assert world.condition(ConditionType.STALLED).reason is Reason.RETRIES_EXHAUSTED
+
+
+@given(fail=st.dictionaries(st.integers(0, 20), st.just(OUT_OF_MEMORY), max_size=6))
+def test_a_stage_is_tried_as_often_as_retries_allow(fail: dict[int, Failure]) -> None:
+    world = World(a_run(retries={"attempts": 2}), fail=fail)
+    world.to_the_end()
+    tries = [action.attempt for action in world.started]
+    assert max(tries) <= 2
+
+
+def test_the_authors_errors_are_not_retried() -> None:
+    world = World(a_run(), fail={1: BAD_DATA})
+    world.to_the_end()
+    stalled = world.condition(ConditionType.STALLED)
+    assert (stalled.reason, world.condition(ConditionType.SUCCEEDED).status) == (Reason.INSTRUCTIONS_INVALID, "False")
+    assert "no field 'instruction'" in stalled.message
+    assert len(world.started) == 2
+
+
+def test_a_stalled_run_stays_stalled_when_its_jobs_are_gone() -> None:
+    world = World(a_run(), fail={1: BAD_DATA})
+    world.to_the_end()
+    world.jobs.clear()
+    for _ in range(3):
+        world.now += timedelta(days=30)
+        assert world.cycle().actions == ()
+    assert world.is_true(ConditionType.STALLED)
+
+
+@pytest.mark.parametrize("jobs_are_kept", [True, False])
+def test_suspending_and_resuming_tries_a_stalled_run_again(jobs_are_kept: bool) -> None:
+    world = World(a_run(), fail={1: BAD_DATA})
+    world.to_the_end()
+    if not jobs_are_kept:
+        world.jobs.clear()
+    world.edit(suspend=True)
+    world.cycle()
+    assert world.is_true(ConditionType.SUSPENDED)
+    world.edit(suspend=False)
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+    assert [(a.step.stage, a.attempt) for a in world.started][1:3] == [(Stage.GENERATE, 1), (Stage.GENERATE, 2)]
+
+
+def test_more_retries_let_a_stalled_run_go_on() -> None:
+    world = World(a_run(retries={"attempts": 1}), fail={2: OUT_OF_MEMORY})
+    world.to_the_end()
+    assert world.condition(ConditionType.STALLED).reason is Reason.RETRIES_EXHAUSTED
+    world.edit(retries={"attempts": 2})
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+
+
+def test_more_iterations_let_a_finished_run_go_on() -> None:
+    world = World(a_run(iterations=1))
+    world.to_the_end()
+    world.edit(iterations=2)
+    world.to_the_end()
+    assert [a.step.iteration for a in world.started if a.step.stage is Stage.TRAIN] == [1, 2]
+    assert world.is_true(ConditionType.SUCCEEDED)
+
+
+def test_suspend_stops_pods_and_resume_takes_the_next_attempt() -> None:
+    world = World(a_run())
+    world.cycle()
+    world.edit(suspend=True)
+    assert [type(action) for action in world.cycle().actions] == [StopStage]
+    world.cycle()
+    assert world.is_true(ConditionType.SUSPENDED)
+    assert world.jobs == {}
+    world.edit(suspend=False)
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+    assert [a.attempt for a in world.started[:2]] == [1, 2]
+    assert world.run.status.failures == 0
+
+
+def test_a_pod_that_never_runs_stalls_the_run() -> None:
+    world = World(a_run(deadlines={"pendingSeconds": 60}))
+    world.cycle()
+    [name] = world.jobs
+    world.jobs[name] = replace(world.jobs[name], waiting="0/1 nodes: Insufficient nvidia.com/gpu")
+    world.cycle()
+    assert "Insufficient nvidia.com/gpu" in world.condition(ConditionType.PROGRESSING).message
+    assert world.look().look_again == START + timedelta(seconds=60)
+    world.now += timedelta(seconds=60)
+    world.cycle()
+    assert world.condition(ConditionType.STALLED).reason is Reason.PENDING_DEADLINE_EXCEEDED
+    assert "Insufficient nvidia.com/gpu" in world.condition(ConditionType.STALLED).message
+    assert world.jobs == {}
+
+
+def test_the_run_deadline_stops_the_run_and_raising_it_goes_on() -> None:
+    world = World(a_run(deadlines={"runSeconds": 1000}))
+    world.to_the_end()
+    assert world.condition(ConditionType.STALLED).reason is Reason.RUN_DEADLINE_EXCEEDED
+    world.edit(deadlines={"runSeconds": 1_000_000})
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+
+
+@pytest.mark.parametrize("blame", list(Blame))
+def test_an_unreadable_store_starts_and_stops_nothing_and_is_looked_at_again(blame: Blame) -> None:
+    world = World(a_run())
+    problem = Failure(blame, Reason.STORE_NOT_FOUND, "bucket 'bucket' does not exist; create it")
+    world.cycle()
+    started = len(world.started)
+    decision = world.cycle(problem)
+    assert decision.actions == ()
+    assert decision.look_again is not None
+    assert world.condition(ConditionType.PROGRESSING).reason is Reason.STORE_NOT_FOUND
+    assert world.is_true(ConditionType.STALLED) is (blame is Blame.USER)
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+    assert len(world.started) == started + len(steps(world.run.spec)) - 1
+
+
+def test_a_job_that_succeeded_without_a_manifest_is_a_failure() -> None:
+    world = World(a_run(retries={"attempts": 1}))
+    world.cycle()
+    [name] = world.jobs
+    world.jobs[name] = replace(world.jobs[name], state=JobState.SUCCEEDED)
+    world.cycle()
+    assert "manifest is missing" in world.condition(ConditionType.STALLED).message
+
+
+def test_status_is_bounded() -> None:
+    world = World(a_run(iterations=50))
+    world.to_the_end(limit=2000)
+    assert len(world.run.status.iterations) == 10
+    assert len(world.run.status.model_dump_json()) < 16_000
