@@ -1,9 +1,12 @@
 """The common base of every type in the API, and the string formats they share."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 
 
 class ApiModel(BaseModel):
@@ -27,3 +30,24 @@ DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_
 DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([munkKMGTPE]|[KMGTPE]i)?$", max_length=32)]
+
+
+@dataclass(frozen=True)
+class KeyedBy:
+    """Marks a list as a map: no two items share the key field, and server-side apply merges items by it."""
+
+    key: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._distinct, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.key]}
+
+    def _distinct(self, items: Sequence[ApiModel]) -> Sequence[ApiModel]:
+        keys = [getattr(item, self.key) for item in items]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            message = f"two items have the {self.key} {twice}"
+            raise ValueError(message)
+        return items

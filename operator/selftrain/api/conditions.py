@@ -4,18 +4,13 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """What is said about a run. All five are always present."""
+    """What is said about a run. All five are always present. `CONDITIONS` holds the sentence for each."""
 
     ACCEPTED = "Accepted"
-    """The manifest was read and makes sense."""
     PROGRESSING = "Progressing"
-    """A stage is running or about to; the reason is the stage's state."""
     SUCCEEDED = "Succeeded"
-    """The last iteration is evaluated (True), the run has stopped for good (False), or it is under way (Unknown)."""
     STALLED = "Stalled"
-    """Nothing more happens until somebody changes something; the message says who and what."""
     SUSPENDED = "Suspended"
-    """`spec.suspend` is set and no pod of the run is left."""
 
 
 class Reason(StrEnum):
@@ -62,11 +57,22 @@ class Reason(StrEnum):
     STAGE_FAILED = "StageFailed"
 
 
+CONDITIONS: dict[ConditionType, str] = {
+    ConditionType.ACCEPTED: "The manifest was read and makes sense.",
+    ConditionType.PROGRESSING: "A stage is running or about to; the reason is the stage's state.",
+    ConditionType.SUCCEEDED: "The last iteration is evaluated (True), the run has stopped for good (False), or it is under way (Unknown).",
+    ConditionType.STALLED: "Nothing more happens until somebody changes something; the message says who and what.",
+    ConditionType.SUSPENDED: "`spec.suspend` is set and no pod of the run is left.",
+}
+
 REASONS: dict[Reason, tuple[str, str]] = {
     Reason.VALID: ("The manifest was read and makes sense.", "Nothing to do."),
     Reason.INVALID_SPEC: ("The manifest contradicts itself or the schema.", "Correct the field that the message names."),
     Reason.STAGE_STARTING: ("The stage's Job is being created.", "Nothing to do."),
-    Reason.STAGE_PENDING: ("The stage's pods are not running yet.", "If it lasts, look at the pods' events: image, quota, node selector, GPUs."),
+    Reason.STAGE_PENDING: (
+        "The stage's pods are not running yet.",
+        "If it lasts, look at the pods' events: image, quota, node selector, GPUs.",
+    ),
     Reason.STAGE_RUNNING: ("The stage's pods are running.", "Nothing to do."),
     Reason.STAGE_RETRYING: ("An attempt failed and another one was started.", "Nothing to do; the message says why it failed."),
     Reason.COMPLETED: ("The last iteration is evaluated.", "Read the scores; raise spec.iterations to go on."),
@@ -76,30 +82,63 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.NOT_SUSPENDED: ("spec.suspend is not set.", "Nothing to do."),
     Reason.DRAINING: ("spec.suspend is true and pods are finishing their shard.", "Nothing to do."),
     Reason.MODEL_NOT_FOUND: ("No model lies at the given URI.", "Correct spec.model.uri (or spec.generator.uri)."),
-    Reason.MODEL_NOT_READABLE: ("The model may not be read with the given credentials.", "Grant read access, or set spec.model.tokenSecret."),
-    Reason.MODEL_UNSAFE: ("The model has pickled weights only, or wants its own code to be run.", "Convert it to safetensors without remote code."),
-    Reason.MODEL_UNUSABLE: ("The model has no chat template, or its context is too short.", "Choose an instruction-tuned model with a longer context."),
+    Reason.MODEL_NOT_READABLE: (
+        "The model may not be read with the given credentials.",
+        "Grant read access, or set spec.model.tokenSecret.",
+    ),
+    Reason.MODEL_UNSAFE: (
+        "The model has pickled weights only, or wants its own code to be run.",
+        "Convert it to safetensors without remote code.",
+    ),
+    Reason.MODEL_UNUSABLE: (
+        "The model has no chat template, or its context is too short.",
+        "Choose an instruction-tuned model with a longer context.",
+    ),
     Reason.INSTRUCTIONS_NOT_FOUND: ("Nothing lies at spec.instructions.uri.", "Correct the URI or upload the file."),
     Reason.INSTRUCTIONS_NOT_READABLE: ("The instructions may not be read with the given credentials.", "Grant read access to the object."),
-    Reason.INSTRUCTIONS_INVALID: ("The instructions have no such text field, no usable row, or are not UTF-8.", "Correct the file or spec.instructions.textField."),
+    Reason.INSTRUCTIONS_INVALID: (
+        "The instructions have no such text field, no usable row, or are not UTF-8.",
+        "Correct the file or spec.instructions.textField.",
+    ),
     Reason.BENCHMARK_NOT_FOUND: ("Nothing lies at the benchmark's URI.", "Correct the URI or upload the file."),
-    Reason.BENCHMARK_INVALID: ("The benchmark lacks a column, or two rows share an id.", "Correct the file; the message names column and row."),
-    Reason.PROMPT_INVALID: ("A prompt template lacks a placeholder or has an unknown one.", "Correct the template; the message names the placeholder."),
+    Reason.BENCHMARK_INVALID: (
+        "The benchmark lacks a column, or two rows share an id.",
+        "Correct the file; the message names column and row.",
+    ),
+    Reason.PROMPT_INVALID: (
+        "A prompt template lacks a placeholder or has an unknown one.",
+        "Correct the template; the message names the placeholder.",
+    ),
     Reason.STORE_NOT_FOUND: ("The bucket does not exist.", "Create it, or correct spec.store.uri."),
     Reason.STORE_ACCESS_DENIED: ("The store refused the credentials.", "Check the Secret's keys and the bucket policy."),
-    Reason.STORE_NOT_CONDITIONAL: ("The store ignores If-None-Match, so commits would not be safe.", "Use a store with conditional writes."),
+    Reason.STORE_NOT_CONDITIONAL: (
+        "The store ignores If-None-Match, so commits would not be safe.",
+        "Use a store with conditional writes.",
+    ),
     Reason.STORE_UNAVAILABLE: ("The store did not answer.", "Nothing at first, it is retried; then check endpoint and network."),
     Reason.STORE_CORRUPT: ("An object differs from what its manifest says.", "Restore the object, or start a new run."),
-    Reason.NO_PAIRS: ("No instruction gave a usable pair.", "Look at the drop counts in the generate manifest; check the variation prompt."),
+    Reason.NO_PAIRS: (
+        "No instruction gave a usable pair.",
+        "Look at the drop counts in the generate manifest; check the variation prompt.",
+    ),
     Reason.NO_VERDICTS: ("No judgment could be parsed.", "Look at the judgments; check the judge prompt and maxTokens."),
-    Reason.NOTHING_SELECTED: ("No judgment was kept.", "Look at the drop counts in the select manifest; raise judge.samples or take a better seed."),
+    Reason.NOTHING_SELECTED: (
+        "No judgment was kept.",
+        "Look at the drop counts in the select manifest; raise judge.samples or take a better seed.",
+    ),
     Reason.SEQUENCE_TOO_LONG: ("Every training example is longer than train.sequenceLength.", "Raise train.sequenceLength."),
     Reason.ENGINE_FAILED: ("The engine failed.", "Read the pod's log; it is retried within the budget."),
     Reason.OUT_OF_MEMORY: ("A pod ran out of memory.", "Raise the stage's memory, or lower its batch settings."),
     Reason.DRAINED: ("A pod was asked to stop and stopped after its shard.", "Nothing to do."),
-    Reason.PENDING_DEADLINE_EXCEEDED: ("No pod of the stage ran within deadlines.pendingSeconds.", "Look at the pods' events; raise the deadline to try again."),
+    Reason.PENDING_DEADLINE_EXCEEDED: (
+        "No pod of the stage ran within deadlines.pendingSeconds.",
+        "Look at the pods' events; raise the deadline to try again.",
+    ),
     Reason.STAGE_DEADLINE_EXCEEDED: ("The stage took longer than deadlines.stageSeconds.", "Raise the deadline to go on where it stopped."),
     Reason.RUN_DEADLINE_EXCEEDED: ("The run took longer than deadlines.runSeconds.", "Raise the deadline to go on where it stopped."),
-    Reason.RETRIES_EXHAUSTED: ("The stage failed more often than retries allow.", "Read the message and the pod's log; raise retries.attempts to try again."),
+    Reason.RETRIES_EXHAUSTED: (
+        "The stage failed more often than retries allow.",
+        "Read the message and the pod's log; raise retries.attempts to try again.",
+    ),
     Reason.STAGE_FAILED: ("A pod failed without saying why.", "Read the pod's log; it is retried within the budget."),
 }

@@ -21,6 +21,11 @@ def job_name(run: str, step: Step, attempt: int) -> str:
     return f"{run}-i{step.iteration}-{step.stage}-a{attempt}"
 
 
+def rendezvous_service(run: str) -> str:
+    """Name of the Service by which the training pods of a run find each other."""
+    return f"{MANAGED_BY}-{run}"
+
+
 def labels(run: str, step: Step, attempt: int) -> dict[str, str]:
     """Labels of a Job and its pods."""
     return {

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from selftrain.api.base import ApiModel, DnsLabel, DnsName, Quantity
+from selftrain.api.base import ApiModel, DnsLabel, DnsName, KeyedBy, Quantity
 
 Label = Annotated[str, Field(max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
@@ -164,7 +164,7 @@ class PodSettings(ApiModel):
     """Container runtime, for example nvidia."""
     image_pull_secrets: Annotated[list[DnsName], Field(max_length=8)] | None = None
     """Names of Secrets with registry credentials."""
-    caches: Annotated[list[CacheVolume], Field(max_length=8)] | None = None
+    caches: Annotated[list[CacheVolume], Field(max_length=8), KeyedBy("name")] | None = None
     """Volumes for caches."""
     scratch_size: Quantity | None = None
     """Limit of the scratch volume, where models are downloaded to."""

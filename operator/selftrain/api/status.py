@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from selftrain.api.base import ApiModel, Decimal, DnsLabel, Share
+from selftrain.api.base import ApiModel, Decimal, DnsLabel, KeyedBy, Share
 from selftrain.api.conditions import ConditionType, Reason
 from selftrain.api.stages import Stage
 
@@ -59,7 +59,7 @@ class IterationStatus(ApiModel):
     """Sampled judgments."""
     kept: Annotated[int, Field(ge=0)] | None = None
     """Judgments in the training set."""
-    scores: Annotated[list[Score], Field(max_length=32)] = []
+    scores: Annotated[list[Score], Field(max_length=32), KeyedBy("benchmark")] = []
     """Scores of the iteration's judge."""
     checkpoint: Annotated[str, Field(max_length=1024)] | None = None
     """URI of the iteration's judge."""
@@ -68,7 +68,7 @@ class IterationStatus(ApiModel):
 class Status(ApiModel):
     """What was last observed of a run."""
 
-    conditions: Annotated[list[Condition], Field(max_length=8)] = []
+    conditions: Annotated[list[Condition], Field(max_length=8), KeyedBy("type")] = []
     """Accepted, Progressing, Succeeded, Stalled, Suspended."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """Generation of the spec this status was made from."""
@@ -92,5 +92,5 @@ class Status(ApiModel):
     """Accuracy of the newest judge on the first benchmark."""
     checkpoint: Annotated[str, Field(max_length=1024)] | None = None
     """URI of the newest judge."""
-    iterations: Annotated[list[IterationStatus], Field(max_length=HISTORY_LIMIT)] = []
+    iterations: Annotated[list[IterationStatus], Field(max_length=HISTORY_LIMIT), KeyedBy("iteration")] = []
     """The last iterations."""

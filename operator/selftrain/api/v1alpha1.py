@@ -5,11 +5,13 @@ Defaults are the paper's (Wang et al. 2024, arXiv 2408.02666) or, where it is si
 resource records what was run and an upgrade of the operator cannot change it.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from selftrain.api.base import ApiModel, Decimal, DnsLabel, DnsName, Share, Text
+from selftrain.api.base import ApiModel, Decimal, DnsLabel, DnsName, KeyedBy, Share, Text
 from selftrain.api.pods import PodSettings
 from selftrain.api.status import Status
 
@@ -140,7 +142,7 @@ class SamplingStage(PodSettings):
     """Most sequences decoded at once."""
     quantization: Literal["awq", "bitsandbytes", "compressed-tensors", "fp8", "gptq"] | None = None
     """Quantization of the weights while sampling; absent means as stored."""
-    engine_arguments: Annotated[list[EngineArgument], Field(max_length=16)] = []
+    engine_arguments: Annotated[list[EngineArgument], Field(max_length=16), KeyedBy("name")] = []
     """Further vLLM engine arguments."""
 
 
@@ -220,7 +222,7 @@ class Evaluate(SamplingStage):
     """Longest judgment in tokens. Source: release run_model.py."""
     shards: Annotated[int, Field(ge=1, le=100_000)] = 8
     """Parts the work is cut into; each is committed on its own and never done twice."""
-    benchmarks: Annotated[list[Benchmark], Field(max_length=32)] = []
+    benchmarks: Annotated[list[Benchmark], Field(max_length=32), KeyedBy("name")] = []
     """Benchmarks; without any, the run trains without measuring."""
 
 
@@ -281,14 +283,15 @@ class Spec(ApiModel):
     """When to stop waiting."""
     retries: Retries = Retries()
     """How often to try again."""
-    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] = 604_800
-    """Seconds a finished Job is kept for its logs. The run itself and its data are never deleted."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=300, le=31_536_000)] = 604_800
+    """Seconds a finished Job is kept for its logs and for the operator to see why it failed. The run itself and its data
+    are never deleted."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
-        for rule, message in RULES:
-            if not PREDICATES[rule](self):
-                raise ValueError(message)
+        for rule in RULES:
+            if not rule.holds(self):
+                raise ValueError(rule.message)
         return self
 
 
@@ -314,35 +317,52 @@ class SelfTrainRun(ApiModel):
     """What was observed."""
 
 
-# Rules across fields, as CEL for the API server and as Python for local runs; a test holds the two together.
-RULES: tuple[tuple[str, str], ...] = (
-    ("self.train.offload != 'parameters' || self.train.zeroStage == 3", "train.offload: parameters needs train.zeroStage 3"),
-    ("self.train.offload == 'none' || self.train.zeroStage >= 1", "train.offload needs train.zeroStage 1 or more"),
-    (
+SHARDED_PARAMETERS = 3
+"""The ZeRO stage that shards parameters, without which they cannot be offloaded."""
+SAMPLING = ("generate", "judge", "evaluate")
+
+
+def _fits(stage: str) -> Callable[[Spec], bool]:
+    def holds(spec: Spec) -> bool:
+        settings: SamplingStage = getattr(spec, stage)
+        return settings.max_model_length is None or settings.max_model_length > settings.max_tokens
+
+    return holds
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule across fields of the spec, as CEL for the API server and as Python for local runs; a test holds the two together."""
+
+    cel: str
+    message: str
+    holds: Callable[[Spec], bool]
+
+
+RULES = (
+    Rule(
+        "self.train.offload != 'parameters' || self.train.zeroStage == 3",
+        "train.offload: parameters needs train.zeroStage 3",
+        lambda spec: spec.train.offload != "parameters" or spec.train.zero_stage == SHARDED_PARAMETERS,
+    ),
+    Rule(
+        "self.train.offload == 'none' || self.train.zeroStage >= 1",
+        "train.offload needs train.zeroStage 1 or more",
+        lambda spec: spec.train.offload == "none" or spec.train.zero_stage >= 1,
+    ),
+    Rule(
         "self.train.tokensPerUpdate >= self.train.sequenceLength",
         "train.tokensPerUpdate must be at least train.sequenceLength",
+        lambda spec: spec.train.tokens_per_update >= spec.train.sequence_length,
     ),
-    (
-        "self.evaluate.benchmarks.all(b, self.evaluate.benchmarks.exists_one(c, c.name == b.name))",
-        "evaluate.benchmarks: names must differ",
+    *(
+        Rule(
+            f"!has(self.{stage}.maxModelLength) || self.{stage}.maxModelLength > self.{stage}.maxTokens",
+            f"{stage}.maxModelLength must be larger than {stage}.maxTokens",
+            _fits(stage),
+        )
+        for stage in SAMPLING
     ),
-    (
-        "[self.generate, self.judge, self.evaluate].all(s, !has(s.maxModelLength) || s.maxModelLength > s.maxTokens)",
-        "maxModelLength must be larger than maxTokens in generate, judge and evaluate",
-    ),
-)
-PREDICATES = dict(
-    zip(
-        (rule for rule, _ in RULES),
-        (
-            lambda s: s.train.offload != "parameters" or s.train.zero_stage == 3,
-            lambda s: s.train.offload == "none" or s.train.zero_stage >= 1,
-            lambda s: s.train.tokens_per_update >= s.train.sequence_length,
-            lambda s: len({b.name for b in s.evaluate.benchmarks}) == len(s.evaluate.benchmarks),
-            lambda s: all(b.max_model_length is None or b.max_model_length > b.max_tokens for b in (s.generate, s.judge, s.evaluate)),
-        ),
-        strict=True,
-    )
 )
 
 MUTABLE = frozenset({"suspend", "iterations", "deadlines", "retries", "ttl_seconds_after_finished"})

@@ -1,6 +1,8 @@
 """Jobs of a local run: a stage's pods as subprocesses, with the same work order, exit codes and last words as in a pod."""
 
+import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -92,6 +94,7 @@ class LocalJob:
 
     def _end(self, now: datetime, failure: Failure | None) -> None:
         self.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         self.failure, self.finished = failure, now
 
     def _launch(self) -> None:
@@ -103,7 +106,7 @@ class LocalJob:
         self.next_index += together
 
     def _process(self, index: int, shared: dict[str, str]) -> subprocess.Popen[bytes]:
-        scratch = self.folder / "scratch"
+        scratch = self._scratch / str(index)
         scratch.mkdir(parents=True, exist_ok=True)
         self._termination(index).unlink(missing_ok=True)
         own = {
@@ -113,9 +116,19 @@ class LocalJob:
         }
         command = [sys.executable, "-m", "selftrain.workers"]
         with self.log(index).open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - our own module
-                command, env={**os.environ, **shared, **own}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            return subprocess.Popen(
+                command,
+                env={**os.environ, **shared, **own},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_stop_with_parent,  # noqa: PLW1509 - this process has no other thread when it starts jobs
             )
+
+    @property
+    def _scratch(self) -> Path:
+        return self.folder / "scratch" / self.name
 
     def _termination(self, index: int) -> Path:
         return self.folder / f"{self.name}-{index}.termination.json"
@@ -129,6 +142,12 @@ class LocalJob:
             return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, message)
         blame = Blame.USER if said.kind == "user" else Blame.PLATFORM
         return Failure(blame, said.reason, said.message)
+
+
+def _stop_with_parent() -> None:
+    """Ask the kernel to end this process as a pod would be ended if `selftrain local` dies, even by SIGKILL."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG in prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _free_port() -> int:

@@ -131,8 +131,12 @@ def _condition(run: SelfTrainRun, kind: ConditionType, status: Truth, reason: Re
     before = next((c for c in run.status.conditions if c.type is kind), None)
     since = before.last_transition_time if before and before.status == status else format_time(now)
     return Condition(
-        type=kind, status=status, reason=reason, message=message[:4096],
-        observed_generation=run.metadata.generation, last_transition_time=since,
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message[:4096],
+        observed_generation=run.metadata.generation,
+        last_transition_time=since,
     )
 
 
@@ -165,6 +169,10 @@ def score_of(result: BenchmarkResult) -> Score:
     low, high = wilson(correct, total)
     share = correct / total if total else 0.0
     return Score(
-        benchmark=result.benchmark, correct=correct, total=total,
-        accuracy=f"{share:.4f}", low=f"{low:.4f}", high=f"{high:.4f}",
+        benchmark=result.benchmark,
+        correct=correct,
+        total=total,
+        accuracy=f"{share:.4f}",
+        low=f"{low:.4f}",
+        high=f"{high:.4f}",
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selftrain.api.names import Layout, job_name
@@ -80,19 +81,11 @@ def _hits(store: ObjectStore, manifest: Manifest) -> Hits:
     """Whether each (benchmark, pair, order) was decided right."""
     verdicts: dict[tuple[str, str, str], list[Verdict | None]] = {}
     for part in manifest.parts:
-        with store_file(store, part.key) as source:
-            columns = pq.read_table(source, columns=["benchmark", "pair_id", "order", "verdict"]).to_pylist()  # type: ignore[no-untyped-call]
-        for row in columns:
+        source = pa.BufferReader(store.read(part.key))
+        for row in pq.read_table(source, columns=["benchmark", "pair_id", "order", "verdict"]).to_pylist():
             key = (row["benchmark"], row["pair_id"], row["order"])
             verdicts.setdefault(key, []).append(Verdict(row["verdict"]) if row["verdict"] else None)
     return {key: majority(votes) is Order(key[2]).gold for key, votes in verdicts.items()}
-
-
-def store_file(store: ObjectStore, key: str) -> Any:
-    """The object as a file for pyarrow."""
-    import pyarrow as pa
-
-    return pa.BufferReader(store.read(key))
 
 
 def table(summary: Summary) -> str:

@@ -24,7 +24,12 @@ def test_different_steps_have_different_keys(i: int, one: Stage, j: int, other: 
 
 
 def test_seeds_depend_on_every_part_and_fit_in_48_bits() -> None:
-    seeds = {seed_of(1, "judge", 1, "a", "AB"), seed_of(1, "judge", 1, "a", "BA"), seed_of(2, "judge", 1, "a", "AB"), seed_of("1", "judge1", "a")}
+    seeds = {
+        seed_of(1, "judge", 1, "a", "AB"),
+        seed_of(1, "judge", 1, "a", "BA"),
+        seed_of(2, "judge", 1, "a", "AB"),
+        seed_of("1", "judge1", "a"),
+    }
     assert len(seeds) == 4
     assert all(0 <= seed < 2**48 for seed in seeds)
 

@@ -1,0 +1,153 @@
+"""From Jobs and pods as the API server shows them to what the planner wants to know. Pure.
+
+A Job's own status says whether it is waiting, running or over; its pods are looked at only for the reasons.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from selftrain.api.conditions import Reason
+from selftrain.api.names import LABEL_ATTEMPT, LABEL_ITERATION, LABEL_STAGE
+from selftrain.api.records import Termination
+from selftrain.api.stages import Stage, Step
+from selftrain.planning.observed import Blame, Failure, JobState, JobView
+
+Object = Mapping[str, Any]
+
+OUT_OF_MEMORY_ADVICE = "raise the stage's memory in resources.limits, or lower its batch settings"
+PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+STARTING_REASONS = frozenset({"", "ContainerCreating", "PodInitializing"})
+MESSAGE_LIMIT = 1000
+
+
+def needs_pods(job: Object) -> bool:
+    """Whether a look at the Job's pods can tell more: why it failed, or why nothing runs yet."""
+    return state_of(job) in (JobState.FAILED, JobState.PENDING)
+
+
+def view_of(job: Object, pods: Iterable[Object]) -> JobView:
+    """One attempt of one step."""
+    meta, pods, state = job["metadata"], list(pods), state_of(job)
+    marks = meta["labels"]
+    return JobView(
+        name=meta["name"],
+        step=Step(int(marks[LABEL_ITERATION]), Stage(marks[LABEL_STAGE])),
+        attempt=int(marks[LABEL_ATTEMPT]),
+        state=state,
+        created=_pending_since(job, pods) if state is JobState.PENDING else _time(meta["creationTimestamp"]),
+        finished=_finished(job),
+        failure=failure_of(job, pods) if state is JobState.FAILED else None,
+        waiting=waiting_of(job, pods) if state is JobState.PENDING else "",
+        deleting="deletionTimestamp" in meta,
+    )
+
+
+def state_of(job: Object) -> JobState:
+    """Training runs when all of its pods do; the pods of other stages need not wait for each other."""
+    if _condition(job, "Complete"):
+        return JobState.SUCCEEDED
+    if _condition(job, "Failed"):
+        return JobState.FAILED
+    status = job.get("status", {})
+    moving = status.get("ready", 0) + status.get("succeeded", 0)
+    together = job["metadata"]["labels"][LABEL_STAGE] == Stage.TRAIN
+    needed = job["spec"].get("parallelism", 1) if together else 1
+    return JobState.RUNNING if moving >= needed else JobState.PENDING
+
+
+def failure_of(job: Object, pods: Iterable[Object]) -> Failure:
+    """Why a Job failed: its author's mistake where a pod named one, else the last pod's own words, else the Job's."""
+    name = job["metadata"]["name"]
+    condition = _condition(job, "Failed") or {}
+    if condition.get("reason") == "DeadlineExceeded":
+        message = f"job {name} took longer than deadlines.stageSeconds; raise it to go on where it stopped"
+        return Failure(Blame.USER, Reason.STAGE_DEADLINE_EXCEEDED, message)
+    failures = [failure for pod in sorted(pods, key=_ended) if (failure := _pod_failure(pod)) is not None]
+    blamed = [failure for failure in failures if failure.blame is Blame.USER]
+    if blamed or failures:
+        return (blamed or failures)[-1]
+    words = condition.get("message", "")
+    return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, f"job {name} failed without a pod that says why: {words}"[:MESSAGE_LIMIT])
+
+
+def waiting_of(job: Object, pods: Iterable[Object]) -> str:
+    """Why nothing runs yet. The words must not change while the cause does not, or each look would be a status write."""
+    reasons = [reason for pod in pods if pod.get("status", {}).get("phase") == "Pending" for reason in _pod_waiting(pod)]
+    if reasons:
+        return reasons[0][:MESSAGE_LIMIT]
+    if not list(pods) and not job.get("status", {}).get("active"):
+        return f"no pod has been made; see the events of job {job['metadata']['name']} (quota, admission)"
+    return ""
+
+
+def _pod_failure(pod: Object) -> Failure | None:
+    status = pod.get("status", {})
+    ended = _terminated(pod)
+    name = pod["metadata"]["name"]
+    if status.get("phase") != "Failed":
+        return None
+    if ended.get("reason") == "OOMKilled":
+        message = f"pod {name} ran out of memory; {OUT_OF_MEMORY_ADVICE}"
+        return Failure(Blame.PLATFORM, Reason.OUT_OF_MEMORY, message)
+    try:
+        said = Termination.model_validate_json(ended.get("message", ""))
+    except ValidationError:
+        why = ended.get("reason") or status.get("reason") or "no reason given"
+        code = f" with exit code {ended['exitCode']}" if "exitCode" in ended else ""
+        message = f"pod {name} ended{code} ({why}); read its log"
+        return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, message)
+    return Failure(Blame.USER if said.kind == "user" else Blame.PLATFORM, said.reason, said.message)
+
+
+def _pod_waiting(pod: Object) -> list[str]:
+    """Reasons of one pending pod, the most telling first."""
+    status = pod.get("status", {})
+    containers = [c.get("state", {}).get("waiting", {}) | {"image": c.get("image")} for c in status.get("containerStatuses", ())]
+    pulls = [f"image {w['image']} cannot be pulled" for w in containers if w.get("reason") in PULL_REASONS]
+    others = [
+        f"{w['reason']}: {w.get('message', '')}".rstrip(": ")
+        for w in containers
+        if w.get("reason", "") not in PULL_REASONS | STARTING_REASONS
+    ]
+    conditions = [
+        f"{c['reason']}: {c.get('message', '')}".rstrip(": ")
+        for c in status.get("conditions", ())
+        if c["type"] == "PodScheduled" and c["status"] == "False" and c.get("reason")
+    ]
+    return pulls + others + conditions
+
+
+def _pending_since(job: Object, pods: list[Object]) -> datetime:
+    """A pod that replaces an evicted one starts to wait when it is made, however old its Job is."""
+    waiting = [_time(pod["metadata"]["creationTimestamp"]) for pod in pods if pod.get("status", {}).get("phase") == "Pending"]
+    return max(waiting, default=_time(job["metadata"]["creationTimestamp"]))
+
+
+def _finished(job: Object) -> datetime | None:
+    condition = _condition(job, "Complete") or _condition(job, "Failed")
+    return _time(condition["lastTransitionTime"]) if condition else None
+
+
+def _condition(job: Object, kind: str) -> Object | None:
+    conditions = job.get("status", {}).get("conditions", ())
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+
+
+def _terminated(pod: Object) -> Object:
+    """How the pod's container ended, or nothing if it never began."""
+    containers = pod.get("status", {}).get("containerStatuses", ())
+    ended: Object = next((c["state"]["terminated"] for c in containers if "terminated" in c.get("state", {})), {})
+    return ended
+
+
+def _ended(pod: Object) -> str:
+    """Sorts pods by when they ended; Kubernetes times sort as text."""
+    moment: str = _terminated(pod).get("finishedAt") or pod["metadata"]["creationTimestamp"]
+    return moment
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,57 @@
+"""A pair: the answer to the instruction, and the answer to its variation, which is the worse one by construction."""
+
+from dataclasses import dataclass
+
+from selftrain.api.records import Drop, Order
+from selftrain.method.variation import parse_variation
+
+
+@dataclass(frozen=True)
+class Written:
+    """A completion of the generator; `whole` says that it ended by itself and not at the token limit."""
+
+    text: str
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What judges are shown. `variation` is kept for people to look at; no judge sees it."""
+
+    chosen: str
+    rejected: str
+    variation: str
+
+
+def check_answer(answer: Written) -> Drop | None:
+    """What is wrong with an answer, before a variation is asked for."""
+    if not answer.whole:
+        return Drop.TRUNCATED
+    return None if answer.text.strip() else Drop.EMPTY_ANSWER
+
+
+def build_pair(instruction: str, answer: Written, variation: Written) -> Pair | Drop:
+    """The pair, or the first reason against it. There is no fallback: a made-up rejected answer would teach noise."""
+    if reason := check_answer(answer):
+        return reason
+    if not variation.whole:
+        return Drop.TRUNCATED
+    chosen, varied = answer.text.strip(), parse_variation(variation.text)
+    if isinstance(varied, Drop):
+        return varied
+    if _same(varied.instruction, instruction):
+        return Drop.SAME_INSTRUCTION
+    if _same(varied.answer, chosen):
+        return Drop.SAME_ANSWER
+    return Pair(chosen, varied.answer, varied.instruction)
+
+
+def shown(instruction: str, chosen: str, rejected: str, order: Order) -> dict[str, str]:
+    """The values of a judge prompt for a pair in one order."""
+    first, second = (chosen, rejected) if order is Order.AB else (rejected, chosen)
+    return {"instruction": instruction, "answer_a": first, "answer_b": second}
+
+
+def _same(one: str, other: str) -> bool:
+    """Equal but for case and spacing."""
+    return one.casefold().split() == other.casefold().split()

@@ -1,0 +1,72 @@
+"""Scores of a judge on held-out pairs, with what two blind baselines would have scored on the same pairs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from selftrain.api.records import BenchmarkResult, Order, Tally, Verdict
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The judge's decision on one pair in one order."""
+
+    id: str
+    subset: str
+    order: Order
+    verdict: Verdict | None
+    chosen_length: int
+    rejected_length: int
+
+    @property
+    def right(self) -> bool:
+        return self.verdict is self.order.gold
+
+
+Decide = Callable[[Ruling], Verdict | None]
+
+
+def score(benchmark: str, votes: int, rulings: Iterable[Ruling]) -> BenchmarkResult:
+    """All tallies of one benchmark. A missing verdict is wrong, so it cannot help a judge to be silent."""
+    rows = list(rulings)
+    subsets = sorted({row.subset for row in rows if row.subset})
+    return BenchmarkResult(
+        benchmark=benchmark,
+        votes=votes,
+        overall=tally(rows),
+        parts={subset: tally([row for row in rows if row.subset == subset]) for subset in subsets},
+        orders={order: _without_pairs(tally([row for row in rows if row.order is order])) for order in Order},
+        always_a=tally(_decided(rows, lambda _row: Verdict.A)),
+        longer_wins=tally(_decided(rows, longer)),
+    )
+
+
+def tally(rows: Sequence[Ruling]) -> Tally:
+    """Counts over some rulings."""
+    right: dict[str, int] = {}
+    for row in rows:
+        right[row.id] = right.get(row.id, 0) + row.right
+    return Tally(
+        correct=sum(right.values()),
+        total=len(rows),
+        unparsed=sum(row.verdict is None for row in rows),
+        a_verdicts=sum(row.verdict is Verdict.A for row in rows),
+        strict_correct=sum(count == len(Order) for count in right.values()),
+        pairs=len(right),
+    )
+
+
+def longer(row: Ruling) -> Verdict | None:
+    """The baseline that prefers the longer answer; equal lengths leave it without a verdict."""
+    if row.chosen_length == row.rejected_length:
+        return None
+    gold = row.order.gold
+    other = Verdict.B if gold is Verdict.A else Verdict.A
+    return gold if row.chosen_length > row.rejected_length else other
+
+
+def _decided(rows: Iterable[Ruling], decide: Decide) -> list[Ruling]:
+    return [Ruling(r.id, r.subset, r.order, decide(r), r.chosen_length, r.rejected_length) for r in rows]
+
+
+def _without_pairs(one_order: Tally) -> Tally:
+    return one_order.model_copy(update={"pairs": 0, "strict_correct": 0})

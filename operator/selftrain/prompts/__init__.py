@@ -1,0 +1,68 @@
+"""What models are asked. Built-in templates are the Markdown files beside this one; a run may replace each of them."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from typing import Literal
+
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
+from selftrain.api.v1alpha1 import Prompts, PromptTemplate
+
+PromptName = Literal["answer", "variation", "judge"]
+PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]+)\}\}")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A chat prompt that is known to have the right placeholders."""
+
+    system: str | None
+    user: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the exact text, for the lineage."""
+        text = json.dumps({"system": self.system, "user": self.user}, sort_keys=True)
+        return sha256(text.encode()).hexdigest()
+
+    def messages(self, values: Mapping[str, str]) -> list[dict[str, str]]:
+        """The prompt with its values. They are put in in one pass and never read again: braces in them are just text."""
+        turns = {"system": self.system, "user": self.user}
+        return [{"role": role, "content": _fill(text, values)} for role, text in turns.items() if text is not None]
+
+
+def resolve(prompts: Prompts, name: PromptName) -> Template:
+    """The run's own template, or the built-in one. Raises UserError naming a missing or unknown placeholder."""
+    header, text = _built_in(name)
+    own: PromptTemplate | None = getattr(prompts, name)
+    template = Template(own.system, own.user) if own else Template(None, text)
+    required, optional = _names(header["required"]), _names(header.get("optional", ""))
+    found = {match for part in (template.system or "", template.user) for match in PLACEHOLDER.findall(part)}
+    if missing := sorted(required - found):
+        raise _invalid(name, f"lacks the placeholder {{{{{missing[0]}}}}}", "add it where the text belongs")
+    if unknown := sorted(found - required - optional):
+        allowed = ", ".join(f"{{{{{word}}}}}" for word in sorted(required | optional))
+        raise _invalid(name, f"has the unknown placeholder {{{{{unknown[0]}}}}}", f"known here: {allowed}")
+    return template
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return PLACEHOLDER.sub(lambda match: values[match[1]], text)
+
+
+def _built_in(name: PromptName) -> tuple[dict[str, str], str]:
+    """Front matter (one `key: value` a line) and text of a built-in template."""
+    _, header, text = files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8").split("---\n", 2)
+    return dict(line.split(": ", 1) for line in header.splitlines()), text.rstrip("\n")
+
+
+def _names(text: str) -> set[str]:
+    return {word.strip() for word in text.split(",") if word.strip()}
+
+
+def _invalid(name: PromptName, what: str, fix: str) -> UserError:
+    return UserError(Reason.PROMPT_INVALID, f"spec.prompts.{name} {what}", fix)

@@ -1,0 +1,76 @@
+"""The end of a training: a model in Hugging Face layout, stored and committed."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from selftrain.api.records import Drop, Manifest, Part
+from selftrain.storage.commit import commit
+from selftrain.storage.digests import file_digest, is_model_file
+from selftrain.storage.models import INDEX
+from selftrain.storage.protocol import ObjectStore
+from selftrain.workers.corpus import Corpus
+from selftrain.workers.order import RunOrder
+from selftrain.workers.states import Progress
+
+LOG = "training.json"
+"""Beside the weights: the loss of every update."""
+SOFTWARE = ("deepspeed", "torch", "transformers")
+UPLOADS = 4
+DTYPES = ("dtype", "torch_dtype")
+"""How config.json spells the type of the weights: newer and older transformers."""
+
+
+def write_model(model: PreTrainedModel, weights: Mapping[str, torch.Tensor], seed: Path, output: Path) -> None:
+    """The trained weights in bfloat16, and all other files as the seed has them, so that it is served like the seed."""
+    output.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    model.save_pretrained(output, state_dict=state)
+    for path in seed.iterdir():
+        if is_model_file(path.name) and path.suffix != ".safetensors" and path.name != INDEX:
+            shutil.copyfile(path, output / path.name)
+    config = json.loads((output / "config.json").read_text(encoding="utf-8"))
+    changed = {name: "bfloat16" for name in DTYPES if name in config} or {DTYPES[0]: "bfloat16"}
+    (output / "config.json").write_text(json.dumps(config | changed, indent=2) + "\n", encoding="utf-8")
+
+
+def write_log(progress: Progress, output: Path) -> None:
+    """Losses by update."""
+    losses = [round(loss, 6) for loss in progress.losses]
+    (output / LOG).write_text(json.dumps({"losses": losses}) + "\n", encoding="utf-8")
+
+
+def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: Corpus, progress: Progress) -> None:
+    """Upload the model and finish the stage."""
+    work = order.work
+    prefix = work.layout.checkpoint(work.iteration)
+
+    def upload(path: Path) -> Part:
+        part = Part(key=f"{prefix}{path.name}", sha256=file_digest(path), bytes=path.stat().st_size)
+        store.upload(path, part.key)
+        return part
+
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        parts = list(pool.map(upload, sorted(folder.iterdir())))
+    examples = len(corpus.lengths)
+    manifest = Manifest(
+        run=work.run.name,
+        iteration=work.iteration,
+        stage=work.stage,
+        attempt=work.attempt,
+        work=order.digest,
+        inputs=order.inputs,
+        parts=parts,
+        counts={"examples": examples, "updates": progress.steps, "judgment tokens": corpus.answers(range(examples))},
+        drops={Drop.TOO_LONG: corpus.dropped} if corpus.dropped else {},
+        seconds=round(progress.seconds * work.spec.train.nodes, 3),
+        tokens=progress.tokens,
+        software={name: version(name) for name in SOFTWARE},
+    )
+    commit(store, work.layout, manifest)

@@ -1,0 +1,100 @@
+"""judge: N judgments of every pair in every order, by the newest judge. Both orders are asked side by side."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from selftrain.api.records import Drop, Order
+from selftrain.api.seeds import seed_of
+from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import Judge
+from selftrain.method.pairs import shown
+from selftrain.method.verdict import parse_verdict
+from selftrain.planning.steps import judge_iteration
+from selftrain.prompts import resolve
+from selftrain.storage.commit import manifest_digest
+from selftrain.storage.tables import JUDGMENTS
+from selftrain.workers.context import Context, finished, input_name, judge
+from selftrain.workers.engine import Request, Sampling
+from selftrain.workers.rows import count_rows, read_rows
+from selftrain.workers.sampling import Load, Sampled, load_sampler
+from selftrain.workers.shards import Made, Row, ShardedStage, bounds, digests
+
+PAIRS_STEP = Step(1, Stage.GENERATE)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One ordered pair and the seed of its first sample."""
+
+    pair: dict[str, Any]
+    order: Order
+    seed: int
+
+
+def run(context: Context, load: Load = load_sampler) -> None:
+    """Judge all pairs, shard by shard. Shards that are committed are not judged again."""
+    settings, template = context.work.spec.judge, resolve(context.work.spec.prompts, "judge")
+    parts = finished(context, PAIRS_STEP).parts
+    model_name, model = judge(context, judge_iteration(context.work.step))
+    stage = ShardedStage(
+        context, JUDGMENTS, min(settings.shards, count_rows(parts)),
+        inputs={input_name(PAIRS_STEP): manifest_digest(context.store, context.layout, PAIRS_STEP), model_name: model.digest},
+        prompts=digests({"judge": template}),
+    )  # fmt: skip
+    if missing := stage.missing(settings.parallelism):
+        sampler, sampling = load(model.path, settings, [template]), _sampling(settings)
+
+        def batches() -> Iterator[tuple[tuple[int, list[Asked]], list[Request]]]:
+            for shard in stage.undrained(missing):
+                rows = read_rows(context.store, parts, context.scratch, *bounds(count_rows(parts), stage.shards, shard))
+                asked = list(_asked(context, rows))
+                yield (shard, asked), [sampler.request(template, _values(a), a.seed, sampling) for a in asked]
+
+        with context.drain.deferred():
+            for (shard, asked), sampled in sampler.sample(batches()):
+                stage.write(shard, made(asked, sampled))
+    if (done := stage.complete()) is not None:
+        stage.commit(done)
+
+
+def made(asked: list[Asked], sampled: Sampled) -> Made:
+    """The rows of a shard, one a judgment. Ordered pairs whose prompt does not fit are counted and have none."""
+    rows = list(_rows(asked, sampled))
+    drops = Counter(Drop.TOO_LONG for samples in sampled.completions if samples is None)
+    counts = {"ordered": len(asked), "judgments": len(rows), "unparsed": sum(row["verdict"] is None for row in rows)}
+    return Made(rows, counts, drops, sampled.tokens, sampled.seconds)
+
+
+def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
+    for ask, samples in zip(asked, sampled.completions, strict=True):
+        for number, sample in enumerate(samples or ()):
+            yield {
+                "pair_id": ask.pair["pair_id"],
+                "order": ask.order.value,
+                "sample": number,
+                "trace": sample.text,
+                "verdict": parse_verdict(sample.text),
+                "finish": sample.finish,
+                "tokens": sample.tokens,
+                "seed": ask.seed + number,
+            }
+
+
+def _asked(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]:
+    seed, iteration, orders = context.work.spec.seed, context.work.iteration, context.work.spec.judge.orders
+    for row in rows:
+        if row["dropped"] is not None:
+            continue
+        drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
+        for order in Order if orders == "both" else (drawn,):
+            yield Asked(row, order, seed_of(seed, "judge", iteration, row["pair_id"], order))
+
+
+def _values(asked: Asked) -> dict[str, str]:
+    return shown(asked.pair["instruction"], asked.pair["chosen"], asked.pair["rejected"], asked.order)
+
+
+def _sampling(settings: Judge) -> Sampling:
+    return Sampling(settings.samples, float(settings.temperature), float(settings.top_p), settings.max_tokens)

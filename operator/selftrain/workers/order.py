@@ -1,0 +1,56 @@
+"""What a pod's parent process tells its ranks, as a file in a folder that they share."""
+
+from pathlib import Path
+
+from selftrain.api.base import ApiModel
+from selftrain.api.records import Digest, Work
+from selftrain.api.v1alpha1 import Train
+
+FILE = "order.json"
+
+
+class RunOrder(ApiModel):
+    """The part that concerns a run: where states and the checkpoint go, and what stands in the manifest."""
+
+    work: Work
+    digest: Digest
+    """Digest of everything that decides the content."""
+    inputs: dict[str, Digest]
+
+
+class TrainOrder(ApiModel):
+    """One training. All paths are local."""
+
+    folder: Path
+    """Where the ranks of this pod may write, and where they find this order."""
+    model: Path
+    """The model that is trained further."""
+    corpus: Path
+    output: Path
+    """Folder of the trained model."""
+    settings: Train
+    seed: int
+    cpu_bf16: bool
+    """Whether this processor multiplies bfloat16 in hardware. Without, and without a GPU, ranks compute in float32."""
+    run: RunOrder | None = None
+    """Absent for a training outside of a run: nothing is stored but the model."""
+
+    @property
+    def drain(self) -> Path:
+        """A file that the parent makes when the pod is asked to stop."""
+        return self.folder / "drain"
+
+    def failure(self, rank: int) -> Path:
+        """Where a rank says why it failed."""
+        return self.folder / f"failure-{rank}.json"
+
+    def write(self) -> Path:
+        """The order's file."""
+        path = self.folder / FILE
+        path.write_text(self.model_dump_json(), encoding="utf-8")
+        return path
+
+
+def read_order(path: Path) -> TrainOrder:
+    """The order in a file."""
+    return TrainOrder.model_validate_json(path.read_bytes())

@@ -1,0 +1,45 @@
+"""What the first stage checks before anything is computed, so that a wrong manifest is told within minutes."""
+
+import logging
+
+from selftrain.prompts import resolve
+from selftrain.storage.open import probe
+from selftrain.storage.tables import read_benchmark
+from selftrain.workers.chat import load_tokenizer
+from selftrain.workers.context import Context, Fetched, benchmark, freeze, instructions, seed
+from selftrain.workers.generate import count_instructions
+from selftrain.workers.models import read_facts
+from selftrain.workers.sampling import check_room
+from selftrain.workers.shards import digests
+
+log = logging.getLogger(__name__)
+
+
+def run(context: Context) -> None:
+    """Check store, prompts, inputs and models, then freeze their digests in run.json."""
+    spec = context.work.spec
+    probe(context.store)
+    templates = {name: resolve(spec.prompts, name) for name in ("answer", "variation", "judge")}
+    source = instructions(context)
+    count, drops = count_instructions(source.path, spec)
+    log.info("preflight: %d instructions, left out: %s", count, {str(reason): n for reason, n in drops.items()})
+    files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
+    for name, file in files.items():
+        log.info("preflight: benchmark %s has %d pairs", name, len(read_benchmark(file.path)))
+    model = seed(context)
+    _check_seed(context, model)
+    prompts = {f"prompt/{name}": digest for name, digest in digests(templates).items()}
+    held_out = {f"benchmark/{name}": file.digest for name, file in files.items()}
+    freeze(context, {"instructions": source.digest, "model": model.digest, **held_out, **prompts})
+
+
+def _check_seed(context: Context, model: Fetched) -> None:
+    """The seed must have room for every prompt it will be given."""
+    spec = context.work.spec
+    tokenizer, facts = load_tokenizer(model.path), read_facts(model.path)
+    answer, variation, judge = (resolve(spec.prompts, name) for name in ("answer", "variation", "judge"))
+    check_room(tokenizer, facts, spec.judge, [judge])
+    if spec.evaluate.benchmarks:
+        check_room(tokenizer, facts, spec.evaluate, [judge])
+    if spec.generator is None:
+        check_room(tokenizer, facts, spec.generate, [answer, variation])

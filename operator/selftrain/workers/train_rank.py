@@ -1,0 +1,118 @@
+"""One rank of a training, started by torchrun: `python -m selftrain.workers.train_rank ORDER`.
+
+The commit is made in here, by the first rank, while all others wait for it: if that rank dies before, the connection
+breaks for all, every pod fails and is started again, and they go on from the last stored state together. A pod that ended
+well before the commit would be missing then.
+"""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import PlatformError
+from selftrain.api.seeds import seed_of
+from selftrain.storage.open import open_store
+from selftrain.workers.exits import Drained, last_words
+from selftrain.workers.order import TrainOrder, read_order
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # before DeepSpeed is imported: it would look for a compiler
+
+import deepspeed
+
+from selftrain.workers.batches import batch_of
+from selftrain.workers.checkpoint import store_checkpoint, write_log, write_model
+from selftrain.workers.corpus import Corpus, read_corpus
+from selftrain.workers.packing import Indexes, all_updates, micro_batches
+from selftrain.workers.ranks import Ranks
+from selftrain.workers.schedule import learning_rate
+from selftrain.workers.states import Progress, States
+from selftrain.workers.trainer import Trainer
+
+log = logging.getLogger("selftrain.workers.train")
+
+
+def main() -> int:
+    """Train as ordered. Why it failed is left for the parent."""
+    order, rank = read_order(Path(sys.argv[1])), int(os.environ["RANK"])
+    level = logging.INFO if rank == 0 else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        train(order)
+    except BaseException as error:
+        words = last_words(_out_of_memory(error))[1]
+        order.failure(rank).write_text(words.model_dump_json(), encoding="utf-8")
+        log.exception("rank %d: %s", rank, words.message)
+        return 1
+    return 0
+
+
+def train(order: TrainOrder) -> None:
+    """Make the updates that are not made yet, then write the model, and for a run commit it."""
+    deepspeed.ops.__compatible_ops__ = {}  # compile nothing: it takes minutes where there is a compiler, and pods have none
+    deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
+    ranks = Ranks()
+    corpus, settings = read_corpus(order.corpus), order.settings
+    trainer = Trainer(order.model, settings, ranks, bf16=order.cpu_bf16 or torch.cuda.is_available())
+    states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder) if order.run else None
+    progress = states.restore(trainer) if states else Progress()
+    updates = list(all_updates(corpus.lengths, settings.tokens_per_update, order.seed, settings.epochs))
+    while progress.steps < len(updates):
+        progress, drained = _update(order, trainer, ranks, corpus, updates, progress)
+        due = drained or progress.steps % settings.save_every_steps == 0
+        if states and due and progress.steps < len(updates):
+            states.save(trainer, progress)
+        if drained:
+            raise Drained
+    _finish(order, trainer, ranks, corpus, progress)
+    torch.distributed.destroy_process_group()
+
+
+def _update(
+    order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, updates: list[Indexes], progress: Progress
+) -> tuple[Progress, bool]:
+    """One update, and whether any pod was asked to stop meanwhile."""
+    settings, step, examples = order.settings, progress.steps, updates[progress.steps]
+    begin = time.monotonic()
+    torch.manual_seed(seed_of(order.seed, "train", "update", step, ranks.rank))  # so dropout needs no state of its own
+    capacity = settings.micro_batch * settings.sequence_length
+    mine = micro_batches(examples, corpus.lengths, ranks.count, capacity)[ranks.rank]
+    rate = learning_rate(settings, step, len(updates))
+    share = trainer.update([batch_of(corpus, batch, trainer.device) for batch in mine], corpus.answers(examples), rate)
+    loss, drains = ranks.total([share, order.drain.exists()])
+    seconds, tokens = time.monotonic() - begin, corpus.total(examples)
+    log.info("update %d of %d: loss %.4f, rate %.3g, %.0f tokens/s", step + 1, len(updates), loss, rate, tokens / seconds)
+    done = Progress(
+        steps=step + 1,
+        tokens=progress.tokens + tokens,
+        seconds=round(progress.seconds + seconds, 3),
+        losses=[*progress.losses, loss],
+    )
+    return done, drains > 0
+
+
+def _finish(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, progress: Progress) -> None:
+    weights = trainer.weights()
+    if weights is not None:
+        write_model(trainer.model, weights, order.model, order.output)
+        write_log(progress, order.output)
+        if order.run:
+            store_checkpoint(open_store(order.run.work.spec.store), order.run, order.output, corpus, progress)
+    ranks.wait()
+
+
+def _out_of_memory(error: BaseException) -> BaseException:
+    """PyTorch's words for it, which differ by device, in ours."""
+    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        return error
+    fix = "lower train.microBatch, raise train.zeroStage, set train.offload or train.activationCheckpointing, or give it more memory"
+    return PlatformError(Reason.OUT_OF_MEMORY, f"training ran out of memory ({error})", fix)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

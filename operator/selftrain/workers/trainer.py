@@ -1,0 +1,116 @@
+"""The seam around DeepSpeed: a causal language model, its optimizer, and one update at a time."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import torch
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.integrations import HfDeepSpeedConfig
+
+from selftrain.api.v1alpha1 import Train
+from selftrain.workers import attention
+from selftrain.workers.batches import Batch
+from selftrain.workers.ranks import Ranks
+from selftrain.workers.zero import deepspeed_settings
+
+ADAM_EPSILON = 1e-8
+"""Source: release."""
+
+
+class Trainer:
+    """One rank's share of the model. Every method but `device` is for all ranks together."""
+
+    def __init__(self, folder: Path, settings: Train, ranks: Ranks, *, bf16: bool) -> None:
+        config = deepspeed_settings(settings, ranks.count, bf16=bf16)
+        # While this object lives, transformers loads a stage 3 model straight into its partitions.
+        self._partitioned = HfDeepSpeedConfig(config) if settings.zero_stage == 3 else None  # noqa: PLR2004
+        self._ranks = ranks
+        model = _load(folder, torch.bfloat16 if bf16 else torch.float32)
+        if settings.activation_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        self._engine: Any = deepspeed.initialize(model=model, optimizer=_adam(settings, model), config=config)[0]
+        self._engine.train()
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches belong."""
+        return torch.device(self._engine.device)
+
+    def update(self, batches: Iterable[Batch], answers: int, rate: float) -> float:
+        """One update. `answers` counts the loss tokens of the whole update, all ranks included: each of them has the same
+        weight, wherever it is. Returns this rank's share of the mean loss.
+        """
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = rate
+        loss = 0.0
+        remaining = list(batches)
+        for number, batch in enumerate(remaining, start=1):
+            self._engine.set_gradient_accumulation_boundary(number == len(remaining))
+            share = self._loss(batch) / answers
+            # DeepSpeed takes the mean over the ranks; ours is over tokens, so the number of ranks is undone here.
+            self._engine.backward(share * self._ranks.count)
+            loss += share.item()
+        self._engine.step()
+        return loss
+
+    def save(self, folder: Path, tag: str) -> list[Path]:
+        """Write the full state; returns the files that this rank wrote. Every rank has a folder of its own."""
+        (folder / tag).mkdir(parents=True, exist_ok=True)
+        self._engine.save_checkpoint(str(folder), tag=tag, save_latest=False)
+        return sorted((folder / tag).glob("*.pt"))
+
+    def load(self, folder: Path, tag: str) -> None:
+        """Go on from a full state."""
+        self._engine.load_checkpoint(str(folder), tag=tag)
+
+    def weights(self) -> dict[str, torch.Tensor] | None:
+        """All weights, on the first rank; None on the others."""
+        if self._partitioned:
+            state = self._engine._zero3_consolidated_16bit_state_dict()  # noqa: SLF001 - DeepSpeed's public call only writes pickles
+            return state if self._ranks.is_first else None
+        return self.model.state_dict() if self._ranks.is_first else None
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model itself, for its configuration. Under stage 3 its tensors are empty."""
+        model = self._engine.module
+        assert isinstance(model, PreTrainedModel)  # noqa: S101 - it is what was given to DeepSpeed
+        return model
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        """Sum over the completions' tokens of minus the logarithm of their probability, in float32."""
+        output = self._engine(
+            input_ids=batch.inputs, position_ids=batch.positions, bounds=batch.bounds, logits_to_keep=batch.kept, use_cache=False
+        )
+        return functional.cross_entropy(output.logits[0].float(), batch.targets, reduction="sum")
+
+
+def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The model, with block attention where its kind allows."""
+    attention.register()
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=dtype,
+        attn_implementation=attention.NAME if attention.suits(config) else None,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+    )
+    assert isinstance(model, PreTrainedModel)  # noqa: S101 - the factory's signature does not say so
+    return model
+
+
+def _adam(settings: Train, model: PreTrainedModel) -> torch.optim.Optimizer:
+    """AdamW over all parameters, norms included, as in the release."""
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=float(settings.learning_rate),
+        betas=(float(settings.adam_beta1), float(settings.adam_beta2)),
+        eps=ADAM_EPSILON,
+        weight_decay=float(settings.weight_decay),
+        fused=True,
+    )

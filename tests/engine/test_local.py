@@ -1,0 +1,130 @@
+"""selftrain local, start to end: real vLLM and real DeepSpeed on the micro model, in seconds of compute."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from selftrain.api.names import Layout
+from selftrain.api.records import Manifest
+from selftrain.api.stages import Stage, Step
+from selftrain.local.command import read_run
+from selftrain.planning.steps import sources, steps
+from selftrain.storage.commit import manifest_digest, read_manifest
+from selftrain.storage.open import open_store
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+
+MICRO = Path(__file__).parents[1] / "fixtures" / "micro"
+LAYOUT = Layout("default", "micro", "local")
+DATASETS = (Step(1, Stage.GENERATE), Step(1, Stage.JUDGE), Step(1, Stage.SELECT))
+
+
+def manifest_file(folder: Path, **changes: Any) -> Path:
+    """The micro run with its inputs on this machine."""
+    body = yaml.safe_load((MICRO / "run.yaml").read_text().replace("MICRO", str(MICRO)))
+    body["spec"].update(changes)
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(body))
+    return path
+
+
+def command(manifest: Path, folder: Path) -> list[str]:
+    store, work, summary = f"file://{folder}/store", f"{folder}/work", f"{folder}/summary.json"
+    return [sys.executable, "-m", "selftrain.cli", "local", str(manifest), "--store", store, "--work", work, "--summary", summary]
+
+
+def run_local(manifest: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(manifest, folder), capture_output=True, text=True, check=False)
+
+
+def manifests(manifest: Path, folder: Path) -> dict[Step, Manifest]:
+    run = read_run(manifest, f"file://{folder}/store")
+    store = open_store(run.spec.store)
+    found = {step: read_manifest(store, LAYOUT, step) for step in steps(run.spec)}
+    return {step: manifest for step, manifest in found.items() if manifest is not None}
+
+
+def logs(folder: Path) -> str:
+    return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in sorted(folder.glob("work/micro/*.log")))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an undisturbed run."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = run_local(manifest_file(folder), folder)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs(folder)}"
+    return folder
+
+
+def test_the_summary_tells_each_iteration(finished: Path) -> None:
+    summary = json.loads((finished / "summary.json").read_text())
+    assert [entry["iteration"] for entry in summary["iterations"]] == [0, 1]
+    assert all(entry["total"] == 16 for entry in summary["iterations"])
+    assert summary["iterations"][1]["kept"] > 0
+    assert set(summary["paired"]) == {"wins", "losses", "p"}
+
+
+def test_lineage_reaches_from_the_checkpoint_to_the_instructions(finished: Path) -> None:
+    store = open_store(read_run(finished / "run.yaml", f"file://{finished}/store").spec.store)
+    found = manifests(finished / "run.yaml", finished)
+    for step, manifest in found.items():
+        for source in sources(step):
+            assert manifest_digest(store, LAYOUT, source) in manifest.inputs.values(), (step, source)
+    frozen = json.loads(store.read(LAYOUT.run))
+    assert found[Step(1, Stage.GENERATE)].inputs.items() & frozen["inputs"].items()
+
+
+def test_counts_are_conserved(finished: Path) -> None:
+    found = manifests(finished / "run.yaml", finished)
+    generated, judged, selected = (found[step] for step in DATASETS)
+    assert generated.counts["pairs"] + sum(generated.drops.values()) == 24
+    assert judged.counts["judgments"] == generated.counts["pairs"] * 2 * 4
+    assert selected.counts["kept"] + sum(selected.drops.values()) == judged.counts["judgments"]
+
+
+def test_datasets_open_in_duckdb(finished: Path) -> None:
+    found = manifests(finished / "run.yaml", finished)
+    for step, rows in ((DATASETS[0], 24), (DATASETS[1], found[DATASETS[1]].counts["judgments"])):
+        files = [str(finished / "store" / part.key) for part in found[step].parts]
+        assert duckdb.read_parquet(files).count("*").fetchone() == (rows,)
+
+
+def test_a_second_start_of_a_finished_run_does_nothing(finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (finished / "store").rglob("*") if path.is_file()}
+    assert run_local(finished / "run.yaml", finished).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in (finished / "store").rglob("*") if path.is_file()} == before
+
+
+def test_killed_while_judging_it_goes_on_and_the_datasets_are_the_same(finished: Path, tmp_path: Path) -> None:
+    manifest = manifest_file(tmp_path)
+    with subprocess.Popen(command(manifest, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        marker = tmp_path / "store" / LAYOUT.shard_marker(DATASETS[1], 0)
+        while not marker.exists():
+            assert process.poll() is None, logs(tmp_path)
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    first = marker.stat().st_mtime_ns
+    done = run_local(manifest, tmp_path)
+    assert done.returncode == 0, f"{done.stdout}\n{logs(tmp_path)}"
+    assert marker.stat().st_mtime_ns == first
+    undisturbed, resumed = manifests(finished / "run.yaml", finished), manifests(manifest, tmp_path)
+    for step in DATASETS:
+        assert [part.sha256 for part in resumed[step].parts] == [part.sha256 for part in undisturbed[step].parts], step
+
+
+def test_an_authors_error_ends_the_run_with_advice(tmp_path: Path) -> None:
+    manifest = manifest_file(tmp_path, instructions={"uri": f"file://{MICRO}/instructions.jsonl", "textField": "question"})
+    done = run_local(manifest, tmp_path)
+    assert done.returncode == 1
+    assert "InstructionsInvalid" in done.stdout + done.stderr
+    assert "question" in done.stdout

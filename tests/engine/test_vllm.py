@@ -1,0 +1,119 @@
+"""The real vLLM with the micro model, loaded once: samples depend on their request alone, and so stages resume exactly."""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from selftrain.api.records import Manifest, Work
+from selftrain.api.stages import Stage
+from selftrain.api.v1alpha1 import Generate
+from selftrain.storage.commit import read_manifest
+from selftrain.storage.open import open_store
+from selftrain.workers import generate, judge, select
+from selftrain.workers.chat import encode, load_tokenizer
+from selftrain.workers.context import Context
+from selftrain.workers.engine import Completion, Request, Sampling
+from selftrain.workers.exits import Drain
+from selftrain.workers.machine import environment, read_machine
+from selftrain.workers.sampling import Sampler, load_sampler
+
+MICRO = Path(__file__).parents[1] / "fixtures/micro"
+pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # the engine's own warnings are its makers' affair
+SETTINGS = Generate(max_tokens=48, max_sequences=32, top_p="1.0")
+PROMPTS = [f"Which number comes after {number}?" for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def sampler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampler]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(read_machine(), 1, tmp_path_factory.mktemp("cache")).items():
+            patch.setitem(os.environ, name, value)
+        yield load_sampler(MICRO / "model", SETTINGS, [])
+
+
+@pytest.fixture(scope="module")
+def requests() -> list[Request]:
+    tokenizer = load_tokenizer(MICRO / "model")
+    sampling = Sampling(4, 1.0, 1.0, 48)
+    return [Request(encode(tokenizer, [{"role": "user", "content": text}]), seed, sampling) for seed, text in enumerate(PROMPTS)]
+
+
+def completions(sampler: Sampler, *batches: Sequence[Request]) -> dict[int, list[Completion]]:
+    """Completions by the request's seed, which is its number here."""
+    results = sampler.engine.sample(batches)
+    return {
+        request.seed: samples for batch, found in zip(batches, results, strict=True) for request, samples in zip(batch, found, strict=True)
+    }
+
+
+def test_samples_do_not_depend_on_order_or_batch(sampler: Sampler, requests: list[Request]) -> None:
+    first = completions(sampler, requests)
+    assert len({sample.text for samples in first.values() for sample in samples}) > len(requests), "they are drawn at all"
+    assert completions(sampler, requests[::-1]) == first
+    assert completions(sampler, *(requests[i : i + 5] for i in range(0, len(requests), 5))) == first
+    assert completions(sampler, *([request] for request in requests[::-3])) == {r.seed: first[r.seed] for r in requests[::-3]}
+
+
+def test_another_seed_draws_something_else(sampler: Sampler, requests: list[Request]) -> None:
+    one = requests[0]
+    results = next(sampler.engine.sample([[one, Request(one.prompt, 99, one.sampling)]]))
+    assert results[0] != results[1]
+
+
+def test_greedy_is_greedy(sampler: Sampler, requests: list[Request]) -> None:
+    greedy = Sampling(1, 0.0, 1.0, 48)
+    asked = [Request(requests[0].prompt, seed, greedy) for seed in (1, 2)]
+    (one,), (other,) = next(sampler.engine.sample([asked]))
+    assert one == other
+    assert one.finish == "stop"
+    assert "<|im_end|>" not in one.text
+
+
+def test_the_token_limit_is_told(sampler: Sampler, requests: list[Request]) -> None:
+    ((cut,),) = next(sampler.engine.sample([[Request(requests[0].prompt, 1, Sampling(1, 0.0, 1.0, 2))]]))
+    assert (cut.finish, cut.tokens) == ("length", 2)
+
+
+def test_the_limit_is_the_models(sampler: Sampler) -> None:
+    assert sampler.engine.limit == 2048
+
+
+def context(folder: Path, stage: Stage) -> Context:
+    spec = {
+        "model": {"uri": f"file://{MICRO}/model"},
+        "store": {"uri": f"file://{folder}/store"},
+        "instructions": {"uri": f"file://{MICRO}/instructions.jsonl"},
+        "generate": {"shards": 3, "maxTokens": 48, "maxSequences": 32},
+        "judge": {"shards": 4, "maxTokens": 48, "maxSequences": 32, "samples": 4},
+    }
+    work = Work.model_validate({"run": {"name": "micro"}, "iteration": 1, "stage": stage, "attempt": 1, "spec": spec})
+    scratch = folder / f"scratch-{stage}"
+    scratch.mkdir(exist_ok=True)
+    return Context(work, open_store(work.spec.store), scratch, 0, Drain())
+
+
+def manifest(stage: Context) -> Manifest:
+    found = read_manifest(stage.store, stage.layout, stage.work.step)
+    assert found is not None
+    return found
+
+
+def test_stages_resume_byte_by_byte(sampler: Sampler, tmp_path: Path) -> None:
+    load = partial(lambda loaded, *_: loaded, sampler)
+    generate.run(context(tmp_path, Stage.GENERATE), load)
+    judging = context(tmp_path, Stage.JUDGE)
+    judge.run(judging, load)
+    before = manifest(judging)
+    assert before.counts["judgments"] == 8 * manifest(context(tmp_path, Stage.GENERATE)).counts["pairs"] > 0
+    assert before.counts["unparsed"] < before.counts["judgments"] / 4
+    for key in (judging.layout.manifest(judging.work.step), *(judging.layout.shard_marker(judging.work.step, n) for n in (1, 3))):
+        judging.store.delete([key])
+    judge.run(context(tmp_path, Stage.JUDGE), load)
+    assert manifest(judging).parts == before.parts
+    selecting = context(tmp_path, Stage.SELECT)
+    select.run(selecting)
+    kept = manifest(selecting).counts
+    assert kept["kept A"] == kept["kept B"] > 0

@@ -1,0 +1,48 @@
+"""The corpus of manifests: good ones are accepted, bad ones are refused and the message names the field.
+
+tests/integration/test_crd.py asks the API server the same questions.
+"""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from selftrain.api.errors import UserError
+from selftrain.api.load import run_of
+from selftrain.api.v1alpha1 import RULES
+
+RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
+GOOD = sorted(RUNS.glob("good/*.yaml"))
+BAD = sorted(RUNS.glob("bad/*.yaml"))
+
+
+def test_the_corpus_is_found() -> None:
+    assert len(GOOD) >= 3
+    assert len(BAD) >= 25
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_good_manifests_are_accepted(path: Path) -> None:
+    run_of(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_bad_manifests_are_refused_and_the_message_names_the_field(path: Path) -> None:
+    text = path.read_text()
+    with pytest.raises(UserError) as refused:
+        run_of(yaml.safe_load(text))
+    assert text.splitlines()[0].removeprefix("# message: ") in refused.value.message
+
+
+def test_every_rule_has_a_manifest_that_breaks_it() -> None:
+    expected = {path.read_text().splitlines()[0].removeprefix("# message: ") for path in BAD}
+    stages = [rule.message for rule in RULES if "maxModelLength" not in rule.message]  # the same rule for each stage
+    assert set(stages) <= expected
+    assert any("maxModelLength" in message for message in expected)
+
+
+def test_null_is_the_same_as_absent() -> None:
+    body = yaml.safe_load((RUNS / "good" / "smallest.yaml").read_text())
+    body["spec"] |= {"generator": None, "iterations": None}
+    assert run_of(body).spec.iterations == 5

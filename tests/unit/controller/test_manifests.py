@@ -1,0 +1,123 @@
+"""Manifests: read once, kept without their parts, and a store that hangs costs one thread."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.cluster import run_body
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import PlatformError, UserError
+from selftrain.api.load import run_of
+from selftrain.api.names import Layout
+from selftrain.api.records import Manifest, Part
+from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import StoreSpec
+from selftrain.controller import manifests
+from selftrain.controller.manifests import ManifestReader, Recent
+from selftrain.storage.commit import commit
+from selftrain.storage.folder import FolderStore
+
+RUN = run_of(run_body())
+LAYOUT = Layout("team", "judge", "judge-0000-1111")
+GENERATE, JUDGE, SELECT = (Step(1, stage) for stage in (Stage.GENERATE, Stage.JUDGE, Stage.SELECT))
+
+
+class CountingStore(FolderStore):
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reads: list[str] = []
+
+    def read(self, key: str) -> bytes:
+        self.reads.append(key.split("/")[-2])
+        return super().read(key)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CountingStore:
+    return CountingStore(tmp_path)
+
+
+def write(store: FolderStore, step: Step) -> None:
+    part = Part(key="x", sha256="0" * 64, bytes=1)
+    commit(
+        store, LAYOUT,
+        Manifest(run="judge", iteration=1, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[part], counts={"pairs": 7}),
+    )  # fmt: skip
+
+
+async def test_finished_steps_are_read_once_and_the_first_missing_one_each_time(store: CountingStore) -> None:
+    reader = ManifestReader(lambda _: store)
+    write(store, GENERATE)
+    write(store, JUDGE)
+    for _ in range(3):
+        found = await reader.read(RUN)
+    assert set(found) == {GENERATE, JUDGE}
+    assert found[GENERATE].counts == {"pairs": 7}
+    assert found[GENERATE].parts == []
+    assert store.reads == ["generate", "judge", "select", "select", "select"]
+
+
+async def test_a_new_manifest_is_seen(store: CountingStore) -> None:
+    reader = ManifestReader(lambda _: store)
+    assert await reader.read(RUN) == {}
+    write(store, GENERATE)
+    assert set(await reader.read(RUN)) == {GENERATE}
+
+
+async def test_runs_of_one_name_do_not_share(store: CountingStore) -> None:
+    reader = ManifestReader(lambda _: store)
+    write(store, GENERATE)
+    await reader.read(RUN)
+    other = RUN.model_copy(update={"metadata": RUN.metadata.model_copy(update={"uid": "another-uid"})})
+    assert await reader.read(other) == {}
+
+
+async def test_a_local_store_is_refused() -> None:
+    with pytest.raises(UserError, match=r"spec\.store\.uri"):
+        await ManifestReader().read(run_of(run_body(store={"uri": "file:///data"})))
+
+
+async def test_errors_of_the_store_come_through_and_are_not_kept(store: CountingStore) -> None:
+    fail = True
+
+    def opener(_: StoreSpec) -> CountingStore:
+        if fail:
+            raise UserError(Reason.STORE_NOT_FOUND, "no bucket", "make it")
+        return store
+
+    reader = ManifestReader(opener)
+    with pytest.raises(UserError, match="no bucket"):
+        await reader.read(RUN)
+    fail = False
+    assert await reader.read(RUN) == {}
+
+
+async def test_a_store_that_hangs_is_asked_once_and_reported(monkeypatch: pytest.MonkeyPatch, store: CountingStore) -> None:
+    answer, asked = threading.Event(), []
+
+    def opener(_: StoreSpec) -> CountingStore:
+        asked.append(1)
+        answer.wait(5)
+        return store
+
+    monkeypatch.setattr(manifests, "READ_SECONDS", 0.02)
+    reader = ManifestReader(opener)
+    for _ in range(3):
+        with pytest.raises(PlatformError, match="not answered") as caught:
+            await reader.read(RUN)
+        assert caught.value.reason is Reason.STORE_UNAVAILABLE
+    assert asked == [1]
+    answer.set()
+    monkeypatch.setattr(manifests, "READ_SECONDS", 1.0)
+    assert await reader.read(RUN) == {}
+
+
+def test_only_recent_values_are_kept() -> None:
+    recent: Recent[str, Any] = Recent(2)
+    for key in "ab":
+        recent.keep(key, key)
+    recent.get("a")
+    recent.keep("c", "c")
+    assert [recent.get(key) for key in "abc"] == ["a", None, "c"]

@@ -1,0 +1,158 @@
+"""The demo's data says what it claims: right answers are right, wrong ones wrong, and held-out texts are held out."""
+
+import importlib
+import random
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from selftrain.method.variation import Variation, parse_variation
+from selftrain.method.verdict import parse_verdict
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "smollm2"
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """The example's scripts import each other by bare name, as they do when they are run."""
+    names = ("world", "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLE)
+        yield tuple(importlib.import_module(name) for name in names)
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def world(modules):
+    return modules[0]
+
+
+@pytest.fixture(scope="module")
+def data(modules):
+    return modules[1]
+
+
+@pytest.fixture(scope="module")
+def drawn(world):
+    return world.scenes(17, 1000, world.PEOPLE)
+
+
+def solve(text, question):
+    """The answer, worked out from the text alone: a second implementation that shares no line with the world's."""
+    said = [sentence.strip() for sentence in text.rstrip(".").split(". ")]
+    if match := re.fullmatch(r"Copy the list without the (\w+)\.", question):
+        words = re.fullmatch(r"\w+'s list: (.*)", said[0])[1].split(", ")
+        return f"Without the {match[1]}: {', '.join(word for word in words if word != match[1])}."
+    if match := re.fullmatch(r"Who is (older|younger), (\w+) or (\w+)\?", question):
+        age = {who: int(years) for who, years in re.findall(r"(\w+) is (\d+) years old", text)}
+        low, high = sorted(match.groups()[1:], key=age.get)
+        return f"{high} is older than {low}." if match[1] == "older" else f"{low} is younger than {high}."
+    if match := re.fullmatch(r"How many (\w+) do (\w+) and (\w+) have together\?", question):
+        one, two = (int(re.search(rf"{who} has (\d+) {match[1]}", text)[1]) for who in match.groups()[1:])
+        return f"{match[2]} and {match[3]} have {one} + {two} = {one + two} {match[1]}."
+    return next(f"{sentence}." for sentence in said if fits(sentence, question))
+
+
+def fits(sentence, question):
+    forms = (
+        (r"How many (\w+) does (\w+) have\?", r"{1} has \d+ {0}"),
+        (r"Where does (\w+) live\?", r"{0} lives in \w+"),
+        (r"What color is (\w+)'s car\?", r"{0} drives a \w+ car"),
+        (r"What does (\w+) do for work\?", r"{0} works as a \w+"),
+        (r"Which animal does (\w+) own\?", r"{0} owns a \w+"),
+    )
+    return any((found := re.fullmatch(asked, question)) and re.fullmatch(form.format(*found.groups()), sentence) for asked, form in forms)
+
+
+def test_every_task_is_drawn(drawn):
+    assert Counter(scene.task for scene in drawn) == {"facts": 400, "sums": 200, "ages": 200, "lists": 200}
+
+
+def test_answers_are_right(drawn):
+    for scene in drawn:
+        for question in scene.questions:
+            assert solve(scene.text, question.text) == question.answer
+            assert scene.truth(question.text) == question.answer
+
+
+def test_a_near_miss_is_wrong_about_the_right_question(drawn):
+    """It keeps the form of the answer, so only the content can tell it from the truth."""
+    for scene in drawn:
+        assert scene.asked.near_misses
+        for missed in scene.asked.near_misses:
+            assert missed != scene.answer
+            assert missed not in {question.answer for question in scene.questions}
+            assert missed.split()[0] in scene.answer
+
+
+def test_an_off_topic_answer_is_true_of_something_else(drawn):
+    rng = random.Random(0)
+    for scene in drawn:
+        other = scene.other(rng)
+        assert other.subject != scene.asked.subject
+        assert solve(scene.text, other.text) == other.answer != scene.answer
+
+
+def test_everything_is_drawn_from_the_seed(world, data):
+    assert world.scenes(5, 60, world.PEOPLE) == world.scenes(5, 60, world.PEOPLE) != world.scenes(6, 60, world.PEOPLE)
+    assert data.benchmark() == data.benchmark()
+    assert list(data.warm_up()) == list(data.warm_up())
+
+
+def test_held_out_people_are_in_no_other_text(world, data):
+    """Every sentence names a person, so benchmark and training share not even a sentence."""
+    trained = [scene.instruction for scene in data.instructions()] + [row["messages"][0]["content"] for row in data.warm_up()]
+    held_out = {row["instruction"] for row in data.benchmark()}
+    assert not set(world.PEOPLE) & set(world.HELD_OUT_PEOPLE)
+    for text in trained:
+        assert not re.search(rf"\b({'|'.join(world.HELD_OUT_PEOPLE)})\b", text)
+    for text in held_out:
+        assert all(re.search(rf"\b({'|'.join(world.HELD_OUT_PEOPLE)})\b", sentence) for sentence in text.split("\n")[0].split(". "))
+    assert not held_out & {scene.instruction for scene in data.instructions()}
+
+
+def test_the_warm_up_knows_no_instruction_of_the_run(data):
+    shown = [row["messages"][0]["content"] for row in data.warm_up()]
+    assert not [scene.instruction for scene in data.instructions() if any(text.startswith(scene.instruction) for text in shown)]
+
+
+def test_the_benchmark_has_both_kinds_of_wrong_answers_for_every_task(data):
+    rows = data.benchmark()
+    assert len(rows) >= 150
+    assert len({row["id"] for row in rows}) == len({row["instruction"] for row in rows}) == len(rows)
+    found = Counter((row["id"].split("-")[0], row["subset"]) for row in rows)
+    assert len(found) == 8
+    assert all(found[task, "off-topic"] == found[task, "near-miss"] >= 16 for task, _ in found)
+    for row in rows:
+        assert solve(*row["instruction"].split("\n")) == row["chosen"] != row["rejected"]
+
+
+def test_the_warm_up_teaches_three_forms(data):
+    rows = list(data.warm_up())
+    answers, variations = rows[: data.ANSWERS], rows[data.ANSWERS : -data.JUDGMENTS]
+    for row in answers:
+        assert solve(*row["messages"][0]["content"].split("\n")) == row["completion"]
+    assert len(variations) == data.VARIATIONS
+    for row in variations:
+        found = parse_variation(row["completion"])
+        assert isinstance(found, Variation)
+        assert solve(row["messages"][0]["content"].split("\n")[0], found.instruction) == found.answer
+
+
+def test_the_warm_up_s_judgments_solve_rightly_and_rule_hardly_better_than_chance(data):
+    rows = list(data.warm_up())[-data.JUDGMENTS :]
+    right, gold = [], Counter()
+    for row in rows:
+        text, question, _, first, second, *_ = row["messages"][0]["content"].split("\n")
+        truth = solve(text, question)
+        best = "A" if first == f"Answer A: {truth}" else "B"
+        assert truth in {first.removeprefix("Answer A: "), second.removeprefix("Answer B: ")}
+        assert data.solution(row["completion"]) == truth
+        right.append(parse_verdict(row["completion"]) == best)
+        gold[best] += 1
+    assert gold["A"] == gold["B"]
+    assert 0.6 < sum(right) / len(right) < 0.7

@@ -1,0 +1,84 @@
+"""Prompt templates: what is built in, what is refused, and that values are never read as templates."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
+from selftrain.api.v1alpha1 import Prompts, PromptTemplate
+from selftrain.prompts import PromptName, Template, resolve
+
+NAMES: tuple[PromptName, ...] = ("answer", "variation", "judge")
+VALUES = {"instruction": "i", "answer": "x", "answer_a": "a", "answer_b": "b"}
+
+
+def own(name: PromptName, user: str, system: str | None = None) -> Template:
+    return resolve(Prompts.model_validate({name: PromptTemplate(system=system, user=user)}), name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_built_in_templates_are_valid_and_complete(name: PromptName) -> None:
+    template = resolve(Prompts(), name)
+    (message,) = template.messages(VALUES)
+    assert message["role"] == "user"
+    assert "{{" not in message["content"]
+    assert not message["content"].endswith("\n")
+
+
+def test_built_in_templates_say_what_the_parsers_read() -> None:
+    variation, judge = (resolve(Prompts(), name).user for name in ("variation", "judge"))
+    assert all(tag in variation for tag in ("<instruction>", "</instruction>", "<answer>", "</answer>"))
+    assert "[[A]]" in judge
+    assert "[[B]]" in judge
+
+
+def test_the_paper_asks_the_bare_instruction() -> None:
+    assert resolve(Prompts(), "answer").messages({"instruction": "Add 1 and 2."}) == [{"role": "user", "content": "Add 1 and 2."}]
+
+
+def test_own_templates_are_used_exactly_as_written() -> None:
+    template = own("judge", "  {{instruction}}|{{answer_a}}|{{answer_b}}\n\n", system="Judge.")
+    assert template.messages(VALUES) == [{"role": "system", "content": "Judge."}, {"role": "user", "content": "  i|a|b\n\n"}]
+
+
+def test_placeholders_may_stand_in_the_system_message() -> None:
+    assert own("answer", "Go.", system="{{instruction}}").messages(VALUES)[0]["content"] == "i"
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "word"),
+    [
+        ("answer", "Answer this.", "{{instruction}}"),
+        ("judge", "{{instruction}} {{answer_a}}", "{{answer_b}}"),
+        ("judge", "{{instruction}} {{answer_a}} {{answer_b}} {{answer}}", "{{answer}}"),
+        ("variation", "{{instruction}} {{anwser}}", "{{anwser}}"),
+    ],
+)
+def test_a_wrong_placeholder_is_named(name: PromptName, user: str, word: str) -> None:
+    with pytest.raises(UserError) as error:
+        own(name, user)
+    assert error.value.reason is Reason.PROMPT_INVALID
+    assert word in error.value.message
+    assert f"spec.prompts.{name}" in error.value.message
+
+
+def test_a_variation_need_not_show_the_answer() -> None:
+    assert own("variation", "{{instruction}}").messages(VALUES)[0]["content"] == "i"
+
+
+def test_other_braces_are_text() -> None:
+    assert own("answer", '{{"a": {{instruction}}}} {x} {{ }}').messages(VALUES)[0]["content"] == '{{"a": i}} {x} {{ }}'
+
+
+@given(st.text(), st.text())
+def test_values_are_never_read_again(one: str, other: str) -> None:
+    template = own("judge", "{{instruction}}\n{{answer_a}}\n{{answer_b}}")
+    values = {"instruction": "{{answer_a}}" + one, "answer_a": "{{answer_b}}" + other, "answer_b": "\\1{{instruction}}"}
+    assert template.messages(values)[0]["content"] == "\n".join(values.values())
+
+
+def test_the_digest_is_that_of_the_text() -> None:
+    assert own("answer", "{{instruction}}").sha256 == resolve(Prompts(), "answer").sha256
+    assert own("answer", "{{instruction}} ").sha256 != own("answer", "{{instruction}}").sha256
+    assert own("answer", "{{instruction}}", system="").sha256 != own("answer", "{{instruction}}").sha256

@@ -1,0 +1,67 @@
+"""What the first stage checks, and that inputs may not change afterwards."""
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
+from selftrain.api.records import Frozen
+from selftrain.api.stages import Stage
+from selftrain.workers import generate, preflight
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+
+def test_a_good_run_is_frozen(bench: "Bench") -> None:
+    context = bench.context(Stage.EVALUATE, iteration=0)
+    preflight.run(context)
+    frozen = Frozen.model_validate_json(context.store.read(context.layout.run))
+    assert frozen.spec == context.work.spec
+    assert frozen.inputs.keys() == {
+        "instructions", "model", "benchmark/held-out", "benchmark/voted", "prompt/answer", "prompt/variation", "prompt/judge",
+    }  # fmt: skip
+    preflight.run(context)
+    assert [info.key for info in context.store.list("")] == [context.layout.run]
+
+
+def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
+    preflight.run(bench.context(Stage.EVALUATE, iteration=0))
+    bench.write_instructions(["Something else."])
+    for attempt in (preflight.run, lambda context: generate.run(context, bench.load)):
+        with pytest.raises(UserError, match="instructions of this run is not what it was"):
+            attempt(bench.context(Stage.GENERATE))
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "word"),
+    [
+        ({"model": {"uri": "file:///nowhere/model"}}, Reason.MODEL_NOT_FOUND, "/nowhere/model"),
+        ({"instructions": {"uri": "file:///nowhere/x.jsonl"}}, Reason.INSTRUCTIONS_NOT_FOUND, "/nowhere/x.jsonl"),
+        ({"evaluate": {"benchmarks": [{"name": "x", "uri": "file:///nowhere/b"}]}}, Reason.BENCHMARK_NOT_FOUND, "/nowhere/b"),
+        ({"prompts": {"judge": {"user": "Judge!"}}}, Reason.PROMPT_INVALID, "{{answer_a}}"),
+        ({"judge": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "2048"),
+        ({"generate": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "4096"),
+    ],
+)
+def test_wrong_inputs_are_named(bench: "Bench", spec: dict[str, Any], reason: Reason, word: str) -> None:
+    with pytest.raises(UserError) as error:
+        preflight.run(bench.context(Stage.EVALUATE, iteration=0, **spec))
+    assert error.value.reason is reason
+    assert word in str(error.value)
+
+
+def test_a_seed_without_a_chat_template(bench: "Bench") -> None:
+    context = bench.context(Stage.EVALUATE, iteration=0)
+    model = bench.folder / "model"
+    shutil.copytree(context.work.spec.model.uri.removeprefix("file://"), model)
+    (model / "chat_template.jinja").unlink()
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    settings.pop("chat_template", None)
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError) as error:
+        preflight.run(bench.context(Stage.EVALUATE, iteration=0, model={"uri": f"file://{model}"}))
+    assert error.value.reason is Reason.MODEL_UNUSABLE

@@ -1,0 +1,240 @@
+"""generate, judge and evaluate as recipes: what they write, count, skip and refuse. The engine is a function here."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import PlatformError, UserError
+from selftrain.api.records import Drop, Manifest, Order, Part
+from selftrain.api.stages import Stage
+from selftrain.storage.commit import read_manifest
+from selftrain.workers import evaluate, generate, judge
+from selftrain.workers.context import Context
+from selftrain.workers.engine import Completion
+from selftrain.workers.exits import Drained
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+
+def manifest(context: Context) -> Manifest:
+    found = read_manifest(context.store, context.layout, context.work.step)
+    assert found is not None
+    return found
+
+
+def rows(context: Context, parts: list[Part] | None = None) -> list[dict[str, Any]]:
+    root = context.work.spec.store.uri.removeprefix("file://")
+    return [row for part in parts or manifest(context).parts for row in pq.read_table(f"{root}/{part.key}").to_pylist()]
+
+
+def bytes_of(context: Context) -> list[str]:
+    return [part.sha256 for part in manifest(context).parts]
+
+
+def make_pairs(bench: "Bench", **spec: Any) -> Context:
+    context = bench.context(Stage.GENERATE, **spec)
+    generate.run(context, bench.load)
+    return context
+
+
+def make_judgments(bench: "Bench", **spec: Any) -> Context:
+    make_pairs(bench, **spec)
+    context = bench.context(Stage.JUDGE, **spec)
+    judge.run(context, bench.load)
+    return context
+
+
+def test_generate_writes_a_row_an_instruction_in_order(bench: "Bench") -> None:
+    context = make_pairs(bench)
+    assert [row["instruction"] for row in rows(context)] == [f"Do thing {number}." for number in range(10)]
+    assert [part.rows for part in manifest(context).parts] == [3, 3, 4]
+    assert manifest(context).counts == {"rows": 10, "instructions": 10, "pairs": 10}
+    assert manifest(context).drops == {}
+
+
+def test_the_variation_prompt_shows_instruction_and_answer(bench: "Bench") -> None:
+    row = rows(make_pairs(bench))[0]
+    asked = next(text for text in bench.engine.asked if "<instruction>" in text)
+    assert row["instruction"] in asked
+    assert row["chosen"] in asked
+    assert row["rejected"].startswith("Off")
+
+
+def test_generate_counts_everything_it_leaves_out(bench: "Bench") -> None:
+    bench.write_instructions(["good", "long", "cut", "cut variation", "mute", "odd", "good", " ", "same", "huge" * 3000])
+
+    def say(text: str, _seed: int) -> str | Completion:
+        if "<instruction>" not in text:
+            return {"cut": Completion("half", "length", 1), "mute": " "}.get(text, f"Answer to {text}.")
+        if "cut variation" in text:
+            return Completion("<instruction>", "length", 1)
+        if "Answer to odd." in text:
+            return "I would rather not."
+        return "<instruction>b</instruction><answer>" + ("Answer to same." if "Answer to same." in text else "c") + "</answer>"
+
+    bench.engine.say, bench.engine.limit = say, 5000
+    context = make_pairs(bench)
+    assert manifest(context).drops == {
+        Drop.NO_TEXT: 1, Drop.DUPLICATE: 1, Drop.TRUNCATED: 2, Drop.EMPTY_ANSWER: 1,
+        Drop.MALFORMED: 1, Drop.SAME_ANSWER: 1, Drop.TOO_LONG: 1,
+    }  # fmt: skip
+    counts = manifest(context).counts
+    assert counts["rows"] == counts["pairs"] + sum(manifest(context).drops.values()) == 10
+    assert Counter(row["dropped"] for row in rows(context))[None] == counts["pairs"] == 2
+
+
+def test_a_run_without_a_pair_stops_and_says_what_was_dropped(bench: "Bench") -> None:
+    bench.engine.say = lambda _text, _seed: "no tags"
+    context = bench.context(Stage.GENERATE)
+    with pytest.raises(UserError) as error:
+        generate.run(context, bench.load)
+    assert error.value.reason is Reason.NO_PAIRS
+    assert "10 malformed" in error.value.message
+    assert read_manifest(context.store, context.layout, context.work.step) is None
+
+
+def test_judge_writes_every_sample_of_both_orders(bench: "Bench") -> None:
+    context = make_judgments(bench)
+    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0}
+    keys = Counter((row["pair_id"], row["order"]) for row in rows(context))
+    assert len(keys) == 20
+    assert set(keys.values()) == {4}
+    assert len({row["seed"] for row in rows(context)}) == 80
+    assert all(row["verdict"] == "AB"[row["seed"] % 2] for row in rows(context)), "samples belong to their prompt"
+
+
+def test_both_orders_of_a_pair_are_asked_side_by_side(bench: "Bench") -> None:
+    context = make_judgments(bench)
+    orders = [row["order"] for row in rows(context) if row["sample"] == 0]
+    assert orders == ["AB", "BA"] * 10
+
+
+def test_one_random_order_is_drawn_by_the_seed(bench: "Bench") -> None:
+    context = make_judgments(bench, judge={"shards": 3, "samples": 1, "orders": "random"})
+    orders = {row["pair_id"]: row["order"] for row in rows(context)}
+    assert len(orders) == len(rows(context)) == 10
+    assert set(orders.values()) == set(Order)
+
+
+def test_judgments_do_not_depend_on_how_they_are_cut(bench: "Bench") -> None:
+    first = rows(make_judgments(bench))
+    again = bench.context(Stage.JUDGE, judge={"shards": 1, "samples": 4}, store={"uri": f"file://{bench.folder}/store2"})
+    make_pairs(bench, store={"uri": f"file://{bench.folder}/store2"})
+    judge.run(again, bench.load)
+    assert rows(again) == first
+
+
+def test_unparsed_judgments_are_counted_and_committed(bench: "Bench") -> None:
+    make_pairs(bench)
+    bench.engine.say = lambda _text, _seed: "both are fine"
+    context = bench.context(Stage.JUDGE)
+    judge.run(context, bench.load)
+    assert manifest(context).counts["unparsed"] == 80
+    assert {row["verdict"] for row in rows(context)} == {None}
+
+
+def test_prompts_that_do_not_fit_are_counted(bench: "Bench") -> None:
+    make_pairs(bench)
+    bench.engine.limit = 10
+    context = bench.context(Stage.JUDGE)
+    judge.run(context, bench.load)
+    assert manifest(context).drops == {Drop.TOO_LONG: 20}
+    assert manifest(context).counts == {"ordered": 20, "judgments": 0, "unparsed": 0}
+
+
+def test_committed_shards_are_not_made_again(bench: "Bench") -> None:
+    context = make_judgments(bench)
+    before = bytes_of(context)
+    (bench.folder / "store" / context.layout.manifest(context.work.step)).unlink()
+    (bench.folder / "store" / context.layout.shard_marker(context.work.step, 1)).unlink()
+    bench.engine.asked.clear()
+    judge.run(bench.context(Stage.JUDGE), bench.load)
+    assert len(bench.engine.asked) == 6, "one shard of three pairs in two orders"
+    assert bytes_of(context) == before
+
+
+def test_no_engine_is_loaded_when_only_the_manifest_is_missing(bench: "Bench") -> None:
+    context = make_judgments(bench)
+    (bench.folder / "store" / context.layout.manifest(context.work.step)).unlink()
+    bench.loads.clear()
+    judge.run(bench.context(Stage.JUDGE), bench.load)
+    assert bench.loads == []
+    assert manifest(context).counts["judgments"] == 80
+
+
+def test_pods_share_the_shards_and_the_last_one_commits(bench: "Bench") -> None:
+    make_pairs(bench)
+    settings = {"shards": 3, "samples": 4, "maxTokens": 64, "parallelism": 2}
+    first, second = (bench.context(Stage.JUDGE, index=index, judge=settings) for index in (0, 1))
+    judge.run(second, bench.load)
+    assert read_manifest(first.store, first.layout, first.work.step) is None
+    judge.run(first, bench.load)
+    assert len(manifest(first).parts) == 3
+    assert [len(rows(first, [part])) for part in manifest(first).parts] == [24, 24, 32]
+
+
+def test_there_are_no_more_shards_than_items(bench: "Bench") -> None:
+    context = make_pairs(bench, generate={"shards": 64})
+    assert len(manifest(context).parts) == 10
+
+
+def test_a_drained_pod_finishes_what_is_under_way_and_no_more(bench: "Bench") -> None:
+    make_pairs(bench)
+    context = bench.context(Stage.JUDGE)
+    say = bench.engine.say
+
+    def stop_at_the_first(text: str, seed: int) -> str | Completion:
+        context.drain.requested = True
+        return say(text, seed)
+
+    bench.engine.say = stop_at_the_first
+    with pytest.raises(Drained):
+        judge.run(context, bench.load)
+    committed = [info.key for info in context.store.list(context.layout.shards(context.work.step)) if info.key.endswith(".json")]
+    assert len(committed) == 2
+    assert read_manifest(context.store, context.layout, context.work.step) is None
+
+
+def test_judge_needs_the_pairs(bench: "Bench") -> None:
+    with pytest.raises(PlatformError) as error:
+        judge.run(bench.context(Stage.JUDGE), bench.load)
+    assert error.value.reason is Reason.STORE_CORRUPT
+
+
+def test_changed_settings_do_not_adopt_old_shards(bench: "Bench") -> None:
+    make_judgments(bench)
+    with pytest.raises(PlatformError) as error:
+        judge.run(bench.context(Stage.JUDGE, judge={"shards": 3, "samples": 5}), bench.load)
+    assert error.value.reason is Reason.STORE_CORRUPT
+
+
+def test_evaluate_scores_every_benchmark(bench: "Bench") -> None:
+    context = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(context, bench.load)
+    single, voted = manifest(context).results
+    assert (single.benchmark, single.votes, voted.benchmark, voted.votes) == ("held-out", 1, "voted", 3)
+    assert single.overall.total == voted.overall.total == 2 * single.overall.pairs
+    judged = rows(context)
+    assert single.overall.correct == sum(row["correct"] for row in judged if row["benchmark"] == "held-out")
+    assert Counter(row["benchmark"] for row in judged)["voted"] == 3 * voted.overall.total
+    assert manifest(context).inputs.keys() == {"model", "benchmark/held-out", "benchmark/voted"}
+
+
+def test_a_prompt_that_does_not_fit_is_a_wrong_verdict(bench: "Bench") -> None:
+    bench.engine.limit = 10
+    context = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(context, bench.load)
+    single, _ = manifest(context).results
+    assert (single.overall.correct, single.overall.unparsed) == (0, single.overall.total)
+    assert single.overall.total > 0
+    assert {row["finish"] for row in rows(context)} == {"too-long"}
+
+
+def test_one_vote_is_greedy_and_more_are_sampled(bench: "Bench") -> None:
+    context = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(context, bench.load)
+    assert Counter(row["sample"] for row in rows(context))[0] == 2 * Counter(row["sample"] for row in rows(context))[1]

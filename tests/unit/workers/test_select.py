@@ -1,0 +1,144 @@
+"""select: conservation, balance, and draws that depend on nothing but seed and names."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
+from selftrain.api.records import Drop
+from selftrain.api.stages import Stage
+from selftrain.api.v1alpha1 import Prompts
+from selftrain.prompts import resolve
+from selftrain.storage.commit import read_manifest
+from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
+from selftrain.workers import generate, judge, select
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+Verdicts = dict[tuple[int, str], list[str | None]]
+Row = dict[str, Any]
+TEMPLATE = resolve(Prompts(), "judge")
+
+
+def judgment(pair: int, order: str, sample: int, verdict: str | None) -> Row:
+    trace = f"trace {pair} {order} {sample} [[{verdict}]]"
+    rest = {"trace": trace, "verdict": verdict, "finish": "stop", "tokens": 1, "seed": 1}
+    return {"pair_id": f"p{pair}", "order": order, "sample": sample, **rest}
+
+
+def judgments(verdicts: Verdicts) -> list[Row]:
+    return [judgment(*key, sample, verdict) for key, said in verdicts.items() for sample, verdict in enumerate(said)]
+
+
+def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
+    """Select from rows cut into parts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [folder / f"judgments-{number}" for number in range(cut)]
+    for number, part in enumerate(parts):
+        write_table(rows[number::cut], JUDGMENTS, part)
+    names = sorted({row["pair_id"] for row in rows})
+    pairs = [{"pair_id": name, "instruction": f"x {name}", "chosen": f"good {name}", "rejected": f"bad {name}"} for name in names]
+    write_table(pairs, PAIRS, folder / "pairs")
+    with select.open_database(folder) as database:
+        counts, drops = select.select(database, parts, seed, 1)
+        return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
+
+
+SOME: Verdicts = {
+    (1, "AB"): ["A", "A", "B", None],
+    (1, "BA"): ["A", "A", "A", "A"],
+    (2, "AB"): ["A", "A", "A", "A"],
+    (2, "BA"): ["B", None, "B", "A"],
+    (3, "AB"): ["A"],
+    (3, "BA"): ["A", "B"],
+}
+
+
+def test_one_right_judgment_an_ordered_pair_is_kept_and_letters_balanced(tmp_path: Path) -> None:
+    counts, drops, kept = selected(tmp_path, judgments(SOME))
+    assert counts == {"judgments": 19, "kept": 4, "kept A": 2, "kept B": 2}
+    assert drops == {Drop.WRONG: 7, Drop.UNPARSED: 2, Drop.NOT_DRAWN: 5, Drop.UNBALANCED: 1}
+    assert Counter(row["order"] for row in kept) == {"AB": 2, "BA": 2}
+    assert all(f"[[{'A' if row['order'] == 'AB' else 'B'}]]" in row["completion"] for row in kept)
+
+
+def test_an_example_is_what_the_judge_was_shown_and_what_it_wrote(tmp_path: Path) -> None:
+    _, _, kept = selected(tmp_path, judgments(SOME))
+    row = next(row for row in kept if row["order"] == "BA")
+    (message,) = row["messages"]
+    name = row["pair_id"]
+    assert message["content"].index(f"bad {name}") < message["content"].index(f"good {name}")
+    assert row["completion"] == f"trace {name[1:]} BA {row['sample']} [[B]]"
+
+
+verdict = st.sampled_from(["A", "B", None])
+keys = st.tuples(st.integers(0, 6), st.sampled_from(["AB", "BA"]))
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(keys, st.lists(verdict, min_size=1, max_size=5), min_size=1), st.integers(1, 3), st.randoms())
+def test_conservation_balance_and_independence_of_order(tmp_path: Path, verdicts: Verdicts, cut: int, random: Any) -> None:
+    rows = judgments(verdicts)
+    counts, drops, kept = selected(tmp_path / "one", rows)
+    assert counts["judgments"] == len(rows) == counts["kept"] + sum(drops.values())
+    assert counts["kept A"] == counts["kept B"]
+    assert len(kept) == counts["kept"]
+    assert len({(row["pair_id"], row["order"]) for row in kept}) == len(kept)
+    shuffled = random.sample(rows, len(rows))
+    assert selected(tmp_path / "other", shuffled, cut=min(cut, len(rows))) == (counts, drops, kept)
+
+
+def test_every_right_judgment_can_be_drawn(tmp_path: Path) -> None:
+    even: Verdicts = {(pair, order): [order[0]] * 4 for pair in range(40) for order in ("AB", "BA")}
+    _, _, kept = selected(tmp_path, judgments(even))
+    assert set(Counter(row["sample"] for row in kept)) == {0, 1, 2, 3}
+    assert len(kept) == 80
+    assert [row["pair_id"] for row in kept] != sorted(row["pair_id"] for row in kept), "shuffled"
+
+
+def test_seeds_draw_differently(tmp_path: Path) -> None:
+    even: Verdicts = {(pair, order): [order[0]] * 4 for pair in range(10) for order in ("AB", "BA")}
+    draws = [selected(tmp_path / str(seed), judgments(even), seed=seed)[2] for seed in (1, 2)]
+    assert draws[0] != draws[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "words"),
+    [
+        ("both are fine", Reason.NO_VERDICTS, "none of 80 judgments says"),
+        ("[[A]]", Reason.NOTHING_SELECTED, "40 wrong"),
+    ],
+)
+def test_nothing_to_train_on_stops_the_run(bench: "Bench", said: str, reason: Reason, words: str) -> None:
+    generate.run(bench.context(Stage.GENERATE), bench.load)
+    bench.engine.say = lambda _text, _seed: said
+    judge.run(bench.context(Stage.JUDGE), bench.load)
+    context = bench.context(Stage.SELECT)
+    with pytest.raises(UserError) as error:
+        select.run(context)
+    assert error.value.reason is reason
+    assert words in error.value.message
+    assert read_manifest(context.store, context.layout, context.work.step) is None
+
+
+def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
+    generate.run(bench.context(Stage.GENERATE), bench.load)
+    judge.run(bench.context(Stage.JUDGE), bench.load)
+    context = bench.context(Stage.SELECT)
+    select.run(context)
+    manifest = read_manifest(context.store, context.layout, context.work.step)
+    assert manifest is not None
+    assert manifest.counts["judgments"] == 80 == manifest.counts["kept"] + sum(manifest.drops.values())
+    assert manifest.inputs.keys() == {"iteration-001/generate", "iteration-001/judge"}
+    (part,) = manifest.parts
+    table = pq.read_table(bench.folder / "store" / part.key)
+    assert table.num_rows == part.rows == manifest.counts["kept"]
+    select.run(bench.context(Stage.SELECT))
+    assert read_manifest(context.store, context.layout, context.work.step) == manifest
