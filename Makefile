@@ -38,3 +38,14 @@ lock: ## Resolve the lock files again
 .PHONY: clean
 clean: ## Remove what was built in this clone
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+.PHONY: demo
+demo: build/venv ## A real model teaches itself to judge, on a real cluster on this machine (CLUSTER=current: on yours)
+	PYTHONPATH=operator:hack $(PYTHON) -m trial.demo
+
+.PHONY: cluster-up cluster-down
+cluster-up: ## Start the embedded cluster and print its kubeconfig
+	@hack/cluster/packages.sh && hack/cluster/up.sh
+
+cluster-down: ## Stop it and leave nothing behind
+	@hack/cluster/down.sh

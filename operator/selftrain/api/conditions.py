@@ -119,12 +119,12 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.STORE_CORRUPT: ("An object differs from what its manifest says.", "Restore the object, or start a new run."),
     Reason.NO_PAIRS: (
         "No instruction gave a usable pair.",
-        "Look at the drop counts in the generate manifest; check the variation prompt.",
+        "Look at the drop counts in the message; check the variation prompt and generate.maxTokens.",
     ),
     Reason.NO_VERDICTS: ("No judgment could be parsed.", "Look at the judgments; check the judge prompt and maxTokens."),
     Reason.NOTHING_SELECTED: (
         "No judgment was kept.",
-        "Look at the drop counts in the select manifest; raise judge.samples or take a better seed.",
+        "Look at the drop counts in the message; raise judge.samples or take a better seed.",
     ),
     Reason.SEQUENCE_TOO_LONG: ("Every training example is longer than train.sequenceLength.", "Raise train.sequenceLength."),
     Reason.ENGINE_FAILED: ("The engine failed.", "Read the pod's log; it is retried within the budget."),

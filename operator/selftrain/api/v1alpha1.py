@@ -365,5 +365,5 @@ RULES = (
     ),
 )
 
-MUTABLE = frozenset({"suspend", "iterations", "deadlines", "retries", "ttl_seconds_after_finished"})
+MUTABLE = frozenset({"suspend", "iterations", "pods", "deadlines", "retries", "ttl_seconds_after_finished"})
 """Fields of the spec that may change while the run goes on. `iterations` may only grow."""

@@ -29,7 +29,8 @@ BAD_SETTINGS = 2
 def main() -> int:
     """Read the settings and run; returns the exit code."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    for chatty in ("kopf", "botocore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
@@ -76,6 +77,7 @@ async def _lead(settings: Settings, cluster: Cluster, election: Election, health
         registry=registry(queue, resync),
         settings=kopf_settings(),
         standalone=True,
+        identity=settings.identity,  # type: ignore[arg-type] # kopf would look up the user's name, which a pod has not
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
         stop_flag=stop,

@@ -75,10 +75,14 @@ def failure_of(job: Object, pods: Iterable[Object]) -> Failure:
 
 def waiting_of(job: Object, pods: Iterable[Object]) -> str:
     """Why nothing runs yet. The words must not change while the cause does not, or each look would be a status write."""
+    pods = sorted(pods, key=_ended)
     reasons = [reason for pod in pods if pod.get("status", {}).get("phase") == "Pending" for reason in _pod_waiting(pod)]
     if reasons:
         return reasons[0][:MESSAGE_LIMIT]
-    if not list(pods) and not job.get("status", {}).get("active"):
+    failures = [failure for pod in pods if (failure := _pod_failure(pod)) is not None]
+    if failures:
+        return f"the last pod failed: {failures[-1].message}"[:MESSAGE_LIMIT]
+    if not pods and not job.get("status", {}).get("active"):
         return f"no pod has been made; see the events of job {job['metadata']['name']} (quota, admission)"
     return ""
 

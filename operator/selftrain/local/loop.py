@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from selftrain.api.conditions import ConditionType
 from selftrain.api.errors import SelfTrainError, UserError
 from selftrain.api.names import Layout
 from selftrain.api.records import Manifest, Work
-from selftrain.api.stages import Step
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.local.jobs import LocalJob
 from selftrain.planning.actions import Action, StartStage, StopStage
@@ -19,6 +18,9 @@ from selftrain.planning.plan import plan
 from selftrain.planning.steps import steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
+
+if TYPE_CHECKING:
+    from selftrain.api.stages import Step
 
 POLL_SECONDS = 0.2
 REPORT_SECONDS = 10.0

@@ -18,9 +18,10 @@ def progress(run: SelfTrainRun, store: ObjectStore) -> str:
     done = [Shard.model_validate_json(store.read(info.key)) for info in store.list(layout.shards(step)) if info.key.endswith(".json")]
     seconds, tokens = sum(shard.seconds for shard in done), sum(shard.tokens for shard in done)
     speed = f", {tokens / seconds:.0f} tokens/s" if seconds else ""
-    return f"{status.progress} {message}; {len(done)}/{_shards(run, step.stage)} shards{speed}"
+    return f"{status.progress} {message}; {len(done)} of at most {_shards(run, step.stage)} shards{speed}"
 
 
 def _shards(run: SelfTrainRun, stage: Stage) -> int:
-    block: SamplingStage = {Stage.GENERATE: run.spec.generate, Stage.JUDGE: run.spec.judge, Stage.EVALUATE: run.spec.evaluate}[stage]
+    """Shards of a stage; there are fewer where there is less to do than that."""
+    block: SamplingStage = getattr(run.spec, stage)
     return block.shards

@@ -119,6 +119,11 @@ def test_starting_is_no_reason() -> None:
     assert view_of(a_job(active=1), [pending_pod({"reason": "ContainerCreating"})]).waiting == ""
 
 
+def test_a_pod_that_failed_before_is_the_news_while_its_successor_waits() -> None:
+    said = words("platform", Reason.STORE_UNAVAILABLE, "no answer")
+    assert view_of(a_job(active=1), [failed_pod("a", said), pending_pod()]).waiting == "the last pod failed: no answer"
+
+
 def test_no_pod_at_all_points_to_the_events() -> None:
     assert "events of job judge-i2-judge-a3" in view_of(a_job(), []).waiting
 

@@ -1,0 +1,11 @@
+# Sourced by the scripts that build images.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# Apart from the user's own images, and gone with `down.sh --purge`.
+builder() { buildah --root "$state/build" --runroot "$run/build" --storage-driver overlay "$@"; }
+
+logged() { # name command...: what it says is shown when it fails
+  local log=$state/logs/image-$1.log
+  mkdir -p "$state/logs"
+  "${@:2}" >"$log" 2>&1 || { tail -20 "$log" >&2; die "$1 failed, all of it is in $log"; }
+}

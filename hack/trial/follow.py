@@ -1,0 +1,49 @@
+"""Follow a run on a cluster: a line whenever something changes, until it has succeeded or stalled."""
+
+import time
+from collections.abc import Callable
+
+from selftrain.api.conditions import ConditionType
+from selftrain.api.load import run_of
+from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.report.progress import progress
+from selftrain.storage.open import open_store
+from selftrain.storage.protocol import ObjectStore
+from trial.cluster import Cluster, ClusterError
+
+LOOK_SECONDS = 2.0
+SAY_SECONDS = 30.0
+
+
+def read(cluster: Cluster, namespace: str, name: str) -> SelfTrainRun:
+    """The run as the API server has it."""
+    return run_of(cluster.get("-n", namespace, "selftrainruns.selftrain.dev", name))
+
+
+def store_of(run: SelfTrainRun, endpoint: str) -> ObjectStore:
+    """The run's store, reached through `endpoint` from this machine."""
+    return open_store(run.spec.store.model_copy(update={"endpoint": endpoint, "credentials": None}))
+
+
+def ended(run: SelfTrainRun) -> bool:
+    """Whether nothing more happens by itself."""
+    return any(c.type in (ConditionType.SUCCEEDED, ConditionType.STALLED) and c.status == "True" for c in run.status.conditions)
+
+
+def follow(cluster: Cluster, namespace: str, name: str, endpoint: str, say: Callable[[str], None]) -> SelfTrainRun:
+    """Watch the run to its end and return it."""
+    begun, said, last = time.monotonic(), 0.0, ""
+    while True:
+        try:
+            run = read(cluster, namespace, name)
+        except ClusterError:  # the API server is away for a moment
+            time.sleep(LOOK_SECONDS)
+            continue
+        line = progress(run, store_of(run, endpoint))
+        if line != last or time.monotonic() - said > SAY_SECONDS:
+            minutes, seconds = divmod(int(time.monotonic() - begun), 60)
+            say(f"[{minutes:02d}:{seconds:02d}] {line}")
+            said, last = time.monotonic(), line
+        if ended(run):
+            return run
+        time.sleep(LOOK_SECONDS)
