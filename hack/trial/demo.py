@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from trial.cluster import ROOT, Cluster, ClusterError, current, embedded, loaded_images, why_not
-from trial.follow import follow, store_of
-from trial.install import BUCKET, install, placed, reachable_store, upload
 
 from selftrain.local.command import local
 from selftrain.report.summary import Summary, summarize, table
+from trial.cluster import ROOT, Cluster, ClusterError, current, embedded, loaded_images, why_not
+from trial.follow import follow, store_of
+from trial.install import BUCKET, install, placed, reachable_store, upload
 
 EXAMPLE = ROOT / "examples" / "smollm2"
 NAMESPACE = "selftrain-demo"

@@ -4,7 +4,7 @@ No mask over the whole batch is made: it would be mostly empty, and on CPUs it c
 each block is one call of PyTorch's fused attention (FlashAttention for bfloat16).
 """
 
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch.nn import functional
@@ -30,7 +30,7 @@ def suits(config: PretrainedConfig) -> bool:
 
 
 def attend_in_blocks(
-    module: torch.nn.Module,
+    _module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -39,11 +39,11 @@ def attend_in_blocks(
     scaling: float,
     bounds: tuple[int, ...],
     dropout: float = 0.0,
-    **_others: Any,
+    **_others: object,
 ) -> tuple[torch.Tensor, None]:
     """In the form that transformers' models call: heads before tokens on the way in, tokens before heads on the way out."""
     blocks = []
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         q, k, v = (tensor[:, :, begin:end] for tensor in (query, key, value))
         if query.device.type == "cpu" and end - begin <= SHORT and not dropout:
             blocks.append(_products(q, k, v, scaling))

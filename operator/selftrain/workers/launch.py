@@ -90,7 +90,7 @@ def _arguments(order: TrainOrder, meeting: Rendezvous | None) -> Iterator[str]:
 
 
 def _own_address(meeting: Rendezvous) -> str:
-    """This pod's address as the others see it: its host name need not be known to them."""
+    """Address of this pod as the others see it: its host name need not be known to them."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((meeting.host, meeting.port))  # sends nothing
         return str(probe.getsockname()[0])

@@ -16,8 +16,10 @@ Indexes = tuple[int, ...]
 
 
 def updates_of_epoch(lengths: Sequence[int], tokens_per_update: int, seed: int, epoch: int) -> list[Indexes]:
-    """The epoch's updates, in order. The examples are shuffled and cut into the number of updates that brings their size
-    closest to `tokens_per_update`; what would be left over is spread over all of them, so the last one is like the others.
+    """The epoch's updates, in order.
+
+    The examples are shuffled and cut into the number of updates that brings their size closest to `tokens_per_update`.
+    What would be left over is spread over all of them, so the last one is like the others.
     """
     order = Random(seed_of(seed, "train", "epoch", epoch)).sample(range(len(lengths)), len(lengths))
     total = sum(lengths)

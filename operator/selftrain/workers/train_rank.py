@@ -7,6 +7,7 @@ well before the commit would be missing then.
 
 import logging
 import os
+import platform
 import sys
 import time
 from pathlib import Path
@@ -40,8 +41,7 @@ log = logging.getLogger("selftrain.workers.train")
 def main() -> int:
     """Train as ordered. Why it failed is left for the parent."""
     order, rank = read_order(Path(sys.argv[1])), int(os.environ["RANK"])
-    level = logging.INFO if rank == 0 else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     try:
         train(order)
     except BaseException as error:
@@ -57,6 +57,10 @@ def train(order: TrainOrder) -> None:
     deepspeed.ops.__compatible_ops__ = {}  # compile nothing: it takes minutes where there is a compiler, and pods have none
     deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
     ranks = Ranks()
+    stage = order.settings.zero_stage
+    log.info("rank %d of %d on %s: DeepSpeed %s, ZeRO %d", ranks.rank, ranks.count, platform.node(), deepspeed.__version__, stage)
+    if ranks.rank:
+        log.setLevel(logging.WARNING)  # the first rank speaks for all from here on
     corpus, settings = read_corpus(order.corpus), order.settings
     trainer = Trainer(order.model, settings, ranks, bf16=order.cpu_bf16 or torch.cuda.is_available())
     states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder) if order.run else None

@@ -32,6 +32,8 @@ class Trainer:
         if settings.activation_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self._engine: Any = deepspeed.initialize(model=model, optimizer=_adam(settings, model), config=config)[0]
+        if settings.zero_stage == 0:
+            self._engine.optimizer.state.clear()  # DeepSpeed allocates the moments by a step without gradients, and counts it
         self._engine.train()
 
     @property
@@ -40,8 +42,9 @@ class Trainer:
         return torch.device(self._engine.device)
 
     def update(self, batches: Iterable[Batch], answers: int, rate: float) -> float:
-        """One update. `answers` counts the loss tokens of the whole update, all ranks included: each of them has the same
-        weight, wherever it is. Returns this rank's share of the mean loss.
+        """One update; returns this rank's share of the mean loss.
+
+        `answers` counts the loss tokens of the whole update, all ranks included: each of them has the same weight.
         """
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
@@ -105,10 +108,10 @@ def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _adam(settings: Train, model: PreTrainedModel) -> torch.optim.Optimizer:
-    """AdamW over all parameters, norms included, as in the release."""
+    """AdamW over all parameters, norms included, as in the release. Every update sets its own learning rate."""
     return torch.optim.AdamW(
         model.parameters(),
-        lr=float(settings.learning_rate),
+        lr=0.0,
         betas=(float(settings.adam_beta1), float(settings.adam_beta2)),
         eps=ADAM_EPSILON,
         weight_decay=float(settings.weight_decay),

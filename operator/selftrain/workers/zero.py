@@ -30,6 +30,4 @@ def _zero(train: Train) -> Settings:
         zero["offload_optimizer"] = {"device": "cpu"}
     if train.offload == "parameters":
         zero["offload_param"] = {"device": "cpu"}
-    if train.zero_stage == 3:
-        zero["stage3_gather_16bit_weights_on_model_save"] = True
     return zero
