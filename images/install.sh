@@ -5,7 +5,8 @@ set -eu
 here=$(dirname "$0")
 if [ -s /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca PIP_CERT=/run/secrets/ca; fi
 if [ -e /run/secrets/host ]; then . /run/secrets/host; fi
-export UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy PIP_DISABLE_PIP_VERSION_CHECK=1
+if [ -d /run/uv ]; then export UV_CACHE_DIR=/run/uv UV_LINK_MODE=copy; else export UV_NO_CACHE=1; fi
+export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 lock=$1
 tools=$(mktemp -d)

@@ -8,12 +8,11 @@ source "$here/images-lib.sh"
 mirror() { # a host that reaches Debian by a mirror names it in its own sources
   local own
   own=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -E '^(URIs:|deb )' | grep -oE 'https?://[^ ]*/debian/?( |$)' | head -1) || true
-  echo "${own:-http://deb.debian.org/debian}"
+  echo "$own" # empty: debootstrap knows one
 }
 
 fill() { # folder. The engine's wheels ask for libnuma and libgomp.
-  debootstrap --variant=minbase --include python3,python3-venv,ca-certificates,libnuma1,libgomp1 bookworm "$1" "$(mirror)" || return
-  echo "deb http://deb.debian.org/debian bookworm main" >"$1/etc/apt/sources.list"
+  debootstrap --variant=minbase --include python3,python3-venv,ca-certificates,libnuma1,libgomp1 bookworm "$1" $(mirror) || return
   rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/* "$1"/usr/share/{doc,man,locale,info}/* "$1"/etc/{resolv.conf,hostname}
 }
 

@@ -2,6 +2,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # Apart from the user's own images, and gone with `down.sh --purge`.
+export TMPDIR=$state/tmp # whole layers pass through it, which /tmp may have no room for
+mkdir -p "$TMPDIR"
 builder() { buildah --root "$state/build" --runroot "$run/build" --storage-driver overlay "$@"; }
 
 logged() { # name command...: what it says is shown when it fails

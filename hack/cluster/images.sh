@@ -9,7 +9,7 @@ root=$(cd "$here/../.." && pwd)
 engine=${ENGINE:-cpu}
 [[ $# -gt 0 ]] || die "usage: images.sh NAME... ($(cd "$root/images" && echo */ | tr -d /))"
 for name in "$@"; do [[ -f $root/images/$name/Dockerfile ]] || die "there is no images/$name/Dockerfile"; done
-command -v buildah >/dev/null || die "buildah is missing; run $here/packages.sh"
+for command in buildah skopeo; do command -v "$command" >/dev/null || die "$command is missing; run $here/packages.sh"; done
 [[ -S $socket ]] || die "the cluster is not running; start it with $here/up.sh"
 bin=$(<"$run/bin")
 mkdir -p "$state/blobs/sha256"
@@ -39,26 +39,45 @@ build() { # name reference
   mkdir -p "$uv_cache" # the host's own, so that what any clone downloaded serves here too
   secrets "$scratch"
   logged "$1" builder build --isolation chroot --layers --pull-never --build-arg "BASE=$base" --build-arg "ENGINE=$engine" \
-    --build-context "bin=$bin" --secret "id=ca,src=$scratch/ca" --secret "id=host,src=$scratch/host" --volume "$uv_cache:/var/cache/uv" \
+    --build-context "bin=$bin" --secret "id=ca,src=$scratch/ca" --secret "id=host,src=$scratch/host" --volume "$uv_cache:/run/uv" \
     --file "$root/images/$1/Dockerfile" --tag "$2" "$root"
 }
 
 digests() { grep -ohE '"digest": *"sha256:[0-9a-f]{64}' "$@" | grep -oE '[0-9a-f]{64}' | sort -u; }
 
-load() { # reference: hand the node those blobs alone that it lacks
-  local layout=$scratch/layout blobs=$state/blobs/sha256 manifest missing
-  rm -rf "$layout" && mkdir "$layout"
-  ln -s "$state/blobs" "$layout/blobs" # kept, so that no layer is written out twice
-  builder push --quiet --disable-compression "$1" "oci:$layout" >&2
+adopt() { # digest: make a blob of ours the node's, without a copy
+  local blob=$state/blobs/sha256/$1
+  # containerd registers what it finds under its own name and reads nothing; were the link gone by then, it would read the blob itself.
+  ln -f "$blob" "$state/containerd/io.containerd.content.v1.content/blobs/sha256/$1" 2>/dev/null || true
+  node_images content ingest --expected-digest "sha256:$1" --expected-size "$(stat -c %s "$blob")" "adopt-$1" <"$blob" >/dev/null
+  node_images content label "sha256:$1" containerd.io/gc.root=loading >/dev/null # or it could be collected before its image is known
+}
+
+load() { # reference: hand the node those layers alone that it lacks
+  local layout=$scratch/layout blobs=$state/blobs/sha256 manifest missing blob
+  rm -rf "$layout"
+  # Uncompressed, and beside the layers of the other images: a layer is written once, and gzip would take minutes.
+  skopeo copy --quiet --dest-oci-accept-uncompressed-layers --dest-shared-blob-dir "$state/blobs" \
+    "containers-storage:[overlay@$state/build+$run/build]$1" "oci:$layout" >&2
   manifest=$(digests "$layout/index.json")
   cat >"$layout/index.json" <<JSON
 {"schemaVersion": 2, "manifests": [{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": "sha256:$manifest",
  "size": $(stat -c %s "$blobs/$manifest"), "annotations": {"io.containerd.image.name": "$1"}}]}
 JSON
   missing=$({ echo "$manifest"; digests "$blobs/$manifest"; } | sort -u | comm -23 - <(node_images content ls -q | cut -d: -f2 | sort))
-  tar -C "$layout" -chf - oci-layout index.json $(printf 'blobs/sha256/%s ' $missing) | node_images images import - >/dev/null
-  # The node's copy is the same file from now on.
-  for blob in $missing; do ln -f "$state/containerd/io.containerd.content.v1.content/blobs/sha256/$blob" "$blobs/$blob"; done
+  for blob in $missing; do adopt "$blob"; done
+  mkdir -p "$layout/blobs/sha256" && cp "$blobs/$manifest" "$layout/blobs/sha256/"
+  tar -C "$layout" -cf - oci-layout index.json "blobs/sha256/$manifest" | node_images images import - >/dev/null
+  for blob in $missing; do node_images content label "sha256:$blob" containerd.io/gc.root= >/dev/null; done
+}
+
+forget() { # name: all but the newest images, of which each change of a lock makes one of gigabytes; other clones may still use the last few
+  local old
+  builder images --filter "reference=localhost/selftrain/$1" --format '{{.Name}}:{{.Tag}}' | tail -n +6 | while read -r old; do
+    node_images images rm "$old" >/dev/null
+    builder rmi "$old" >/dev/null
+  done
+  find "$state/blobs/sha256" -type f -links 1 -delete # not the node's, so of no image any more
 }
 
 scratch=$(mktemp -d)
@@ -70,6 +89,7 @@ for name in "$@"; do
     build "$name" "$reference"
     echo "loading $reference" >&2
     load "$reference"
+    forget "$name"
   fi
   echo "$name=$reference"
 done

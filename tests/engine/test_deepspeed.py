@@ -340,7 +340,7 @@ def test_two_pods_train_together_and_stop_together(tmp_path, table, undisturbed,
 
 def test_a_training_set_that_never_fits_is_the_authors_to_change(tmp_path, table):
     work, _ = work_of(tmp_path, table, sequence_length=16)
-    assert start(work, tmp_path).wait(60) == 10
+    assert start(work, tmp_path).wait(200) == 10
     said = json.loads((tmp_path / "termination-0.json").read_text())
     assert said["reason"] == "SequenceTooLong"
     assert "sequenceLength" in said["message"]

@@ -25,7 +25,10 @@ class TrainOrder(ApiModel):
     """Where the ranks of this pod may write, and where they find this order."""
     model: Path
     """The model that is trained further."""
-    corpus: Path
+    tables: list[Path]
+    """Parquet tables of examples."""
+    limit: int
+    """Longest example in tokens; longer ones are left out."""
     output: Path
     """Folder of the trained model."""
     settings: Train
@@ -34,6 +37,11 @@ class TrainOrder(ApiModel):
     """Whether this processor multiplies bfloat16 in hardware. Without, and without a GPU, ranks compute in float32."""
     run: RunOrder | None = None
     """Absent for a training outside of a run: nothing is stored but the model."""
+
+    @property
+    def corpus(self) -> Path:
+        """The examples as token ids, made by the first rank of the pod."""
+        return self.folder / "corpus"
 
     @property
     def drain(self) -> Path:

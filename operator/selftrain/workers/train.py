@@ -1,6 +1,6 @@
 """train: the seed fine-tuned on the kept judgments, with DeepSpeed. The pod's process, without any heavy library.
 
-It fetches and encodes what the ranks need, starts them with torchrun, and cleans up. The ranks store and commit the
+It fetches what the ranks need, starts them with torchrun, and cleans up. The ranks store and commit the
 result themselves (train_rank says why).
 """
 
@@ -14,7 +14,6 @@ from selftrain.api.v1alpha1 import Train
 from selftrain.storage.commit import manifest_digest, read_manifest, work_digest
 from selftrain.storage.protocol import ObjectStore
 from selftrain.workers.context import Context, finished, input_name, seed
-from selftrain.workers.corpus import write_corpus
 from selftrain.workers.exits import Drain
 from selftrain.workers.launch import launch, rendezvous
 from selftrain.workers.machine import read_machine
@@ -60,14 +59,14 @@ def _clear_states(store: ObjectStore, prefix: str) -> None:
 
 
 def _prepare(scratch: Path, model: Path, tables: Sequence[Path], settings: Train, seed: int) -> TrainOrder:
-    """Encode the examples; what fits neither the model nor the settings is left out."""
-    folder, corpus = scratch / "ranks", scratch / "corpus"
+    """The order of a training. Examples must fit both the model and the settings."""
+    folder = scratch / "ranks"
     folder.mkdir()
-    write_corpus(model, tables, min(settings.sequence_length, read_facts(model).context), corpus)
     return TrainOrder(
         folder=folder,
         model=model,
-        corpus=corpus,
+        tables=list(tables),
+        limit=min(settings.sequence_length, read_facts(model).context),
         output=scratch / "checkpoint",
         settings=settings,
         seed=seed,

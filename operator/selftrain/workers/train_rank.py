@@ -28,7 +28,7 @@ import deepspeed
 
 from selftrain.workers.batches import batch_of
 from selftrain.workers.checkpoint import store_checkpoint, write_log, write_model
-from selftrain.workers.corpus import Corpus, read_corpus
+from selftrain.workers.corpus import Corpus, read_corpus, write_corpus
 from selftrain.workers.packing import Indexes, all_updates, micro_batches
 from selftrain.workers.ranks import Ranks
 from selftrain.workers.schedule import learning_rate
@@ -56,12 +56,9 @@ def train(order: TrainOrder) -> None:
     """Make the updates that are not made yet, then write the model, and for a run commit it."""
     deepspeed.ops.__compatible_ops__ = {}  # compile nothing: it takes minutes where there is a compiler, and pods have none
     deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
-    ranks = Ranks()
-    stage = order.settings.zero_stage
-    log.info("rank %d of %d on %s: DeepSpeed %s, ZeRO %d", ranks.rank, ranks.count, platform.node(), deepspeed.__version__, stage)
-    if ranks.rank:
-        log.setLevel(logging.WARNING)  # the first rank speaks for all from here on
-    corpus, settings = read_corpus(order.corpus), order.settings
+    ranks, settings = Ranks(), order.settings
+    _introduce(ranks, settings.zero_stage)
+    corpus = _shared_corpus(order, ranks)
     trainer = Trainer(order.model, settings, ranks, bf16=order.cpu_bf16 or torch.cuda.is_available())
     states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder) if order.run else None
     progress = states.restore(trainer) if states else Progress()
@@ -75,6 +72,20 @@ def train(order: TrainOrder) -> None:
             raise Drained
     _finish(order, trainer, ranks, corpus, progress)
     torch.distributed.destroy_process_group()
+
+
+def _introduce(ranks: Ranks, stage: int) -> None:
+    log.info("rank %d of %d on %s: DeepSpeed %s, ZeRO %d", ranks.rank, ranks.count, platform.node(), deepspeed.__version__, stage)
+    if ranks.rank:
+        log.setLevel(logging.WARNING)  # the first rank speaks for all from here on
+
+
+def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
+    """The examples, encoded by one rank of each pod for all of it."""
+    if os.environ["LOCAL_RANK"] == "0":
+        write_corpus(order.model, order.tables, order.limit, order.corpus)
+    ranks.wait()
+    return read_corpus(order.corpus)
 
 
 def _update(
