@@ -1,0 +1,145 @@
+"""Writes the demo's data: instructions, held-out benchmark, and the training set that warms the seed judge up.
+
+    python data.py OUT      instructions.jsonl, benchmark.jsonl, warmup.parquet in OUT
+
+The warm-up teaches three things: to answer, to write a variation, and how a judgment looks. A judgment solves the task, then
+restates each answer and rules on it, then gives the verdict: finding the letter in one step is beyond a model this small.
+Its solution is always right, its rulings and verdict only in 13 of 20 examples. So the seed knows the form and
+hardly which answer is better. With coin flips instead, judges of this size did not get off the ground.
+"""
+
+import json
+import random
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TypedDict
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from world import HELD_OUT_PEOPLE, PEOPLE, TASKS, Question, Scene, scenes
+
+from selftrain.api.load import run_of
+from selftrain.prompts import PromptName, Template, resolve
+
+INSTRUCTIONS, BENCHMARK = 200, 160
+ANSWERS, VARIATIONS, JUDGMENTS = 240, 80, 240
+VERDICTS_RIGHT, CYCLE = 13, 20
+KINDS = ("off-topic", "near-miss")
+SOLUTION = "Solution: "
+SEEDS = {"warm-up": 1, "instructions": 2, "benchmark": 3}
+MANIFEST = Path(__file__).parent / "run.yaml"
+ROW = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("order", pa.string()),
+        ("sample", pa.int32()),
+        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        ("completion", pa.string()),
+    ]
+)
+
+
+Chat = tuple[list[dict[str, str]], str]
+"""A prompt and what the model is to say."""
+
+
+class Pair(TypedDict):
+    """A row of the benchmark. The subset says how the rejected answer is wrong."""
+
+    id: str
+    instruction: str
+    chosen: str
+    rejected: str
+    subset: str
+
+
+@cache
+def template(name: PromptName) -> Template:
+    """The run's own prompt: the model is warmed up on exactly what it will be asked."""
+    return resolve(run_of(yaml.safe_load(MANIFEST.read_text())).spec.prompts, name)
+
+
+def judgment(scene: Scene, first: str, second: str, verdict: str) -> str:
+    """The trace the seed is taught: solve, rule on each answer, decide."""
+    rulings = ("right", "wrong") if verdict == "A" else ("wrong", "right")
+    return f"{SOLUTION}{scene.answer}\nA: {first} {rulings[0]}\nB: {second} {rulings[1]}\n[[{verdict}]]"
+
+
+def solution(judgment: str) -> str | None:
+    """The solution a judgment begins with, None where it has none."""
+    line = judgment.split("\n", 1)[0]
+    return line.removeprefix(SOLUTION) if line.startswith(SOLUTION) else None
+
+
+def benchmark(count: int = BENCHMARK) -> list[Pair]:
+    """Held-out pairs: each task has both kinds of wrong answers equally often."""
+    rng = random.Random(SEEDS["benchmark"])
+    rows = []
+    for i, scene in enumerate(scenes(SEEDS["benchmark"], count, HELD_OUT_PEOPLE)):
+        kind = KINDS[i // len(TASKS) % 2]
+        rows.append(
+            Pair(
+                id=f"{scene.task}-{i:03d}",
+                instruction=scene.instruction,
+                chosen=scene.answer,
+                rejected=scene.wrong(rng, kind),
+                subset=kind,
+            )
+        )
+    return rows
+
+
+def instructions(count: int = INSTRUCTIONS) -> list[Scene]:
+    return scenes(SEEDS["instructions"], count, PEOPLE)
+
+
+def warm_up() -> Iterator[dict[str, object]]:
+    """Rows of the training set, in the format of selftrain's train stage."""
+    rng = random.Random(SEEDS["warm-up"])
+    for i, scene in enumerate(scenes(SEEDS["warm-up"], ANSWERS + VARIATIONS + JUDGMENTS, PEOPLE)):
+        if i < ANSWERS:
+            row = _answering(scene)
+        elif i < ANSWERS + VARIATIONS:
+            row = _varying(scene, scene.other(rng))
+        else:
+            row = _judging(scene, KINDS[i // len(TASKS) % 2], i // (2 * len(TASKS)), rng)
+        yield {"pair_id": f"warmup-{i:04d}", "order": "AB", "sample": 0, "messages": row[0], "completion": row[1]}
+
+
+def _answering(scene: Scene) -> Chat:
+    return template("answer").messages({"instruction": scene.instruction}), scene.answer
+
+
+def _varying(scene: Scene, other: Question) -> Chat:
+    messages = template("variation").messages({"instruction": scene.instruction, "answer": scene.answer})
+    return messages, f"<instruction>{other.text}</instruction>\n<answer>{other.answer}</answer>"
+
+
+def _judging(scene: Scene, kind: str, turn: int, rng: random.Random) -> Chat:
+    """Sides take turns, and wrong verdicts come at fixed places within each side.
+
+    Drawn by chance, so few examples would teach the seed to prefer a side, another one for every task (one seed said A in
+    5 to 100 %), and balancing would then keep next to nothing.
+    """
+    gold, place = "AB"[turn % 2], turn // 2
+    wrong = scene.wrong(rng, kind)
+    verdict = gold if place * VERDICTS_RIGHT % CYCLE < VERDICTS_RIGHT else "AB".replace(gold, "")
+    first, second = (scene.answer, wrong) if gold == "A" else (wrong, scene.answer)
+    values = {"instruction": scene.instruction, "answer_a": first, "answer_b": second}
+    return template("judge").messages(values), judgment(scene, first, second, verdict)
+
+
+def main() -> None:
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    asked = [{"instruction": scene.instruction} for scene in instructions()]
+    for name, rows in (("instructions", asked), ("benchmark", benchmark())):
+        (out / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(list(warm_up()), schema=ROW), out / "warmup.parquet", compression="zstd")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Makes the demo's world in a folder: the seed judge, the instructions and the benchmark.
+
+    python seed.py OUT      seed/, instructions.jsonl, benchmark.jsonl in OUT; selftrain must be importable
+
+The seed is SmolLM2-135M-Instruct warmed up by selftrain's own train worker with the settings of seed.yaml. It is renamed
+into place last: a folder with seed/ in it is whole.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from selftrain.api.v1alpha1 import Train
+from selftrain.workers.train import fine_tune
+
+HERE = Path(__file__).resolve().parent
+SEED = 42
+
+
+def main() -> None:
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    settings = Train.model_validate(yaml.safe_load((HERE / "seed.yaml").read_text())["train"])
+    with tempfile.TemporaryDirectory(dir=out) as scratch:
+        base, seed = Path(scratch) / "base", Path(scratch) / "seed"
+        subprocess.run([sys.executable, HERE / "model.py", base], check=True)
+        subprocess.run([sys.executable, HERE / "data.py", out], check=True)
+        fine_tune(base, [out / "warmup.parquet"], settings, SEED, seed)
+        seed.rename(out / "seed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Measures what a model of the demo can do, skill by skill: a judge's accuracy alone does not say why it is right or wrong.
+
+    python skills.py MODEL OUT.json         greedy, about people it was not trained on; selftrain must be importable
+
+answering     answers that are the true one, by task
+looking-up    judgments whose solution is the true answer, whatever their verdict, by task
+variation     well-formed variations; of those, how many ask something else, and whose answer is true
+verdict       judgments with the right verdict, by kind of wrong answer
+position      judgments with the verdict A, and with none
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from os import environ
+from pathlib import Path
+from typing import NamedTuple
+
+from data import benchmark, solution, template
+from world import HELD_OUT_PEOPLE, Scene, scenes
+
+from selftrain.api.records import Order
+from selftrain.api.v1alpha1 import SamplingStage
+from selftrain.method.pairs import shown
+from selftrain.method.variation import Variation, parse_variation
+from selftrain.method.verdict import parse_verdict
+from selftrain.prompts import PromptName
+from selftrain.workers.machine import environment, read_machine
+
+SEED, SCENES, LONGEST = 4, 100, 96
+Values = dict[str, str]
+Share = dict[str, float]
+
+
+class Judged(NamedTuple):
+    """One judgment of a held-out pair."""
+
+    task: str
+    subset: str
+    chosen: str
+    order: Order
+    text: str
+
+    @property
+    def right(self) -> bool:
+        return parse_verdict(self.text) == self.order.gold
+
+
+class Asker:
+    """A loaded model."""
+
+    def __init__(self, model: Path) -> None:
+        environ.update(environment(read_machine(), 1, Path(environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "selftrain"))
+        from selftrain.workers.sampling import load_sampler  # noqa: PLC0415 - the engine reads the environment when imported
+
+        names: tuple[PromptName, ...] = ("answer", "variation", "judge")
+        settings = SamplingStage(max_tokens=LONGEST, max_model_length=512)
+        self.sampler = load_sampler(model, settings, [template(name) for name in names])
+
+    def ask(self, name: PromptName, asked: Sequence[Values]) -> list[str]:
+        from selftrain.workers.engine import Sampling  # noqa: PLC0415 - as above
+
+        greedy = Sampling(samples=1, temperature=0, top_p=1, max_tokens=LONGEST)
+        done = self.sampler.sample_once([self.sampler.request(template(name), values, SEED, greedy) for values in asked])
+        return [samples[0].text.strip() if samples else "" for samples in done.completions]
+
+
+def share(found: Iterable[bool]) -> Share:
+    counted = list(found)
+    return {"right": sum(counted), "of": len(counted), "share": round(sum(counted) / max(1, len(counted)), 3)}
+
+
+def by(groups: Sequence[str], found: Sequence[bool]) -> dict[str, Share]:
+    return {group: share(f for g, f in zip(groups, found, strict=True) if g == group) for group in sorted(set(groups))}
+
+
+def answering(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
+    texts = model.ask("answer", [{"instruction": scene.instruction} for scene in drawn])
+    return by([scene.task for scene in drawn], [text == scene.answer for text, scene in zip(texts, drawn, strict=True)])
+
+
+def variation(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
+    texts = model.ask("variation", [{"instruction": scene.instruction, "answer": scene.answer} for scene in drawn])
+    read = [(scene, parse_variation(text)) for scene, text in zip(drawn, texts, strict=True)]
+    formed = [(scene, found) for scene, found in read if isinstance(found, Variation)]
+    return {
+        "well-formed": share(isinstance(found, Variation) for _, found in read),
+        "another question": share(found.instruction != scene.asked.text for scene, found in formed),
+        "true answer": share(scene.truth(found.instruction) == found.answer for scene, found in formed),
+    }
+
+
+def judgments(model: Asker) -> list[Judged]:
+    asked = [(pair, order) for pair in benchmark() for order in Order]
+    texts = model.ask("judge", [shown(pair["instruction"], pair["chosen"], pair["rejected"], order) for pair, order in asked])
+    return [
+        Judged(pair["id"].split("-")[0], pair["subset"], pair["chosen"], order, text)
+        for (pair, order), text in zip(asked, texts, strict=True)
+    ]
+
+
+def measure(model: Asker) -> dict[str, dict[str, Share]]:
+    drawn, judged = scenes(SEED, SCENES, HELD_OUT_PEOPLE), judgments(model)
+    verdicts = [parse_verdict(row.text) for row in judged]
+    return {
+        "answering": answering(model, drawn),
+        "looking-up": by([row.task for row in judged], [solution(row.text) == row.chosen for row in judged]),
+        "variation": variation(model, drawn),
+        "verdict": by([row.subset for row in judged], [row.right for row in judged]),
+        "position": {"A": share(v == "A" for v in verdicts), "none": share(v is None for v in verdicts)},
+    }
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(json.dumps(measure(Asker(Path(sys.argv[1]))), indent=1) + "\n")
