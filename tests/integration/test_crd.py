@@ -64,7 +64,7 @@ def patch(plane: ControlPlane, namespace: str, spec: dict[str, Any]) -> str:
         ({"train": {"learningRate": "0.1"}}, "spec.train"),
         ({"evaluate": {"benchmarks": [{"name": "x", "uri": "s3://b/x"}]}}, "spec.evaluate"),
         ({"prompts": {"judge": {"user": "x"}}}, "spec.prompts"),
-        ({"pods": {"image": "x"}}, "spec.pods"),
+        ({"train": {"image": "x"}}, "spec.train"),
         ({"iterations": 4}, "iterations may only grow"),
     ],
 )
@@ -79,6 +79,7 @@ def test_what_defines_the_run_cannot_change(plane: ControlPlane, run: str, spec:
         {"iterations": 6},
         {"deadlines": {"stageSeconds": 5, "runSeconds": 7}},
         {"retries": {"attempts": 9}},
+        {"pods": {"resources": {"limits": {"memory": "64Gi"}}}},
         {"ttlSecondsAfterFinished": 600},
         {"seed": 42, "judge": {"samples": 15}},
     ],
