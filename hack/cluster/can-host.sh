@@ -17,5 +17,5 @@ unshare --mount mount -t overlay overlay -o "lowerdir=$scratch/lower,upperdir=$s
 
 for tree in $(cgroup_trees); do
   case ${tree##*/} in unified | systemd) continue ;; esac # no resources are counted there
-  mkdir "$tree/selftrain-probe" 2>/dev/null && rmdir "$tree/selftrain-probe" || no "control groups cannot be made under $tree"
+  mkdir "$tree/selftrain-probe-$$" 2>/dev/null && rmdir "$tree/selftrain-probe-$$" || no "control groups cannot be made under $tree"
 done

@@ -15,6 +15,7 @@ bin=$(<"$run/bin")
 mkdir -p "$state/blobs/sha256"
 exec 8>"$state/build.lock"
 flock 8 # a second clone waits and then finds the images there
+rm -rf "${TMPDIR:?}"/* # gigabytes, where a run was killed
 base=${BASE:-$("$here/base.sh")}
 
 node_images() { CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1 "$bin/ctr" -a "$socket" -n k8s.io "$@"; }
@@ -74,8 +75,8 @@ JSON
 forget() { # name: all but the newest images, of which each change of a lock makes one of gigabytes; other clones may still use the last few
   local old
   builder images --filter "reference=localhost/selftrain/$1" --format '{{.Name}}:{{.Tag}}' | tail -n +6 | while read -r old; do
-    node_images images rm "$old" >/dev/null
-    builder rmi "$old" >/dev/null
+    node_images images rm "$old" >/dev/null 2>&1 || true # not there after an interrupted load
+    builder rmi "$old" >/dev/null 2>&1 || true # held by what an interrupted build left
   done
   find "$state/blobs/sha256" -type f -links 1 -delete # not the node's, so of no image any more
 }

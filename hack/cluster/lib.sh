@@ -58,11 +58,21 @@ node_cgroups() {
 
 kill_pods() {
   local folder
-  for _ in $(seq 50); do
-    for folder in $(node_cgroups); do cat "$folder/cgroup.procs" 2>/dev/null; done | sort -u | xargs -r kill -9 2>/dev/null
+  for _ in $(seq 50); do # a process outside this process namespace reads as 0, and killing 0 would kill this script
+    for folder in $(node_cgroups); do cat "$folder/cgroup.procs" 2>/dev/null; done | grep -vx 0 | sort -u | xargs -r kill -9 2>/dev/null
     node_cgroups | xargs -r rmdir 2>/dev/null
     if [[ -z $(node_cgroups) ]]; then return; fi
     sleep 0.1
+  done
+}
+
+remove_pod_networks() { # what the plugins would have undone had the pods been deleted
+  local result id
+  for result in /var/lib/cni/results/selftrain-*-eth0; do
+    [[ -e $result ]] || continue
+    id=${result##*/selftrain-} id=${id%-eth0}
+    ip netns del "$(grep -oE 'cni-[0-9a-f]{8}-[0-9a-f-]+' "$result" | head -1)" 2>/dev/null
+    rm -f "$result" "/var/lib/cni/results/cni-loopback-$id-lo"
   done
 }
 
@@ -72,9 +82,10 @@ take_down() { # in whatever state the node is, so nothing here may fail
   pids containerd-shim-runc-v2 | xargs -r kill -9 2>/dev/null
   stop containerd kube-apiserver etcd
   ip netns pids "$netns" 2>/dev/null | xargs -r kill -9 2>/dev/null
-  awk -v state="$state/" -v run="$run/" 'index($2, state) == 1 || index($2, run) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
-  grep -hos '/run/netns/cni-[0-9a-f-]*' /var/lib/cni/results/selftrain-* | sort -u | xargs -r -n1 basename | xargs -r -n1 ip netns del 2>/dev/null
-  rm -rf /var/lib/cni/results/selftrain-*
+  awk -v state="$state/" -v run="$run/" 'index($2, state) == 1 || index($2, run) == 1 {print $2}' /proc/mounts | sort -r \
+    | while read -r point; do umount -l "$point" 2>/dev/null; done
+  remove_pod_networks
   if [[ -e /run/netns/$netns ]]; then ip netns del "$netns"; fi # its end of the veth pair goes with it, and so does the other
+  if [[ -z $(ls -A /run/netns 2>/dev/null) ]]; then umount /run/netns 2>/dev/null; rmdir /run/netns 2>/dev/null; fi # `ip netns` mounts it
   rm -rf "$run"
 }

@@ -107,6 +107,8 @@ node() {
     --bind-address "$node_ip" --conntrack-max-per-core 0
   start coredns -conf config/Corefile
   "$bin/kubectl" apply -f "$here/node/dns.yaml" >/dev/null
+  # The node of an earlier start is there and ready at once, kubelet is not.
+  wait_for 60 nsenter "--net=/run/netns/$netns" "$bin/kubectl" get --raw /healthz --server http://127.0.0.1:10248 || die "kubelet does not start, see $state/logs/kubelet.log"
   "$bin/kubectl" wait --for=create node/node-1 --timeout 60s >/dev/null
   "$bin/kubectl" wait --for=condition=Ready node/node-1 --timeout 120s >/dev/null || die "the node does not get ready, see $state/logs/kubelet.log"
 }

@@ -206,13 +206,14 @@ def test_weights_come_back_whole(torch, stage):
 
 def test_all_stages_learn_alike(torch, corpus):
     updates = updates_of_epoch(corpus.lengths, 600, 1, 0)[:8]
-    losses = {}
-    for stage in (0, 1, 2, 3):
-        trainer = trainer_of(SETTINGS.model_copy(update={"zero_stage": stage}))
-        losses[stage] = [trainer.update(batches_of(torch, corpus, u), corpus.answers(u), rate=1e-3) for u in updates]
-    assert losses[1][-1] < losses[1][0] - 1
-    for stage in (0, 2, 3):
-        assert losses[stage] == pytest.approx(losses[1], rel=0.01)
+    losses = {}  # stage 3 comes last: while such a trainer lives, all models of the process are loaded in partitions
+    for stage, offload in ((1, "none"), (0, "none"), (2, "none"), (2, "optimizer"), (3, "none"), (3, "parameters")):
+        trainer = trainer_of(SETTINGS.model_copy(update={"zero_stage": stage, "offload": offload, "gradient_clipping": "1"}))
+        losses[stage, offload] = [trainer.update(batches_of(torch, corpus, u), corpus.answers(u), rate=1e-3) for u in updates]
+    first, *others = losses.values()
+    assert first[-1] < first[0] - 1
+    for other in others:
+        assert other == pytest.approx(first, rel=0.01)
 
 
 def work_of(folder, table, **settings):

@@ -102,6 +102,7 @@ class LocalJob:
         shared = {"SELFTRAIN_WORK": self.work.model_dump_json(by_alias=True)}
         if together > 1:
             shared["SELFTRAIN_RENDEZVOUS"] = f"127.0.0.1:{_free_port()}"
+            shared["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // together))  # they share this machine
         self.running = [self._process(index, shared) for index in range(self.next_index, self.next_index + together)]
         self.next_index += together
 

@@ -10,12 +10,13 @@ import os
 import platform
 import sys
 import time
+from math import isfinite
 from pathlib import Path
 
 import torch
 
 from selftrain.api.conditions import Reason
-from selftrain.api.errors import PlatformError
+from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.seeds import seed_of
 from selftrain.storage.open import open_store
 from selftrain.workers.exits import Drained, last_words
@@ -100,6 +101,8 @@ def _update(
     rate = learning_rate(settings, step, len(updates))
     share = trainer.update([batch_of(corpus, batch, trainer.device) for batch in mine], corpus.answers(examples), rate)
     loss, drains = ranks.total([share, order.drain.exists()])
+    if not isfinite(loss):
+        raise UserError(Reason.ENGINE_FAILED, f"the loss became {loss} in update {step + 1} of {len(updates)}", "lower train.learningRate")
     seconds, tokens = time.monotonic() - begin, corpus.total(examples)
     log.info("update %d of %d: loss %.4f, rate %.3g, %.0f tokens/s", step + 1, len(updates), loss, rate, tokens / seconds)
     done = Progress(
