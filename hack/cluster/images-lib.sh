@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by the scripts that build images.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

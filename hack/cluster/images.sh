@@ -72,12 +72,13 @@ JSON
   for blob in $missing; do node_images content label "sha256:$blob" containerd.io/gc.root= >/dev/null; done
 }
 
-forget() { # name: all but the newest images, of which each change of a lock makes one of gigabytes; other clones may still use the last few
-  local old
-  builder images --filter "reference=localhost/selftrain/$1" --format '{{.Name}}:{{.Tag}}' | tail -n +6 | while read -r old; do
-    node_images images rm "$old" >/dev/null 2>&1 || true # not there after an interrupted load
+forget() { # name: all but the two newest images and those that pods use, since each change of a lock makes one of gigabytes
+  local used old
+  used=$(node_images containers ls | awk 'NR > 1 {print $2}')
+  builder images --filter "reference=localhost/selftrain/$1" --format '{{.Name}}:{{.Tag}}' | tail -n +3 | grep -vFx "$used" | while read -r old; do
+    node_images images rm --sync "$old" >/dev/null 2>&1 || true # not there after an interrupted load
     builder rmi "$old" >/dev/null 2>&1 || true # held by what an interrupted build left
-  done
+  done || true
   find "$state/blobs/sha256" -type f -links 1 -delete # not the node's, so of no image any more
 }
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by the scripts beside it: where the cluster of this machine is, and how its processes are started and ended.
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/selftrain
 # What must not outlive a reboot is under /run, so that a cluster which died with its machine looks stopped and not half alive.
