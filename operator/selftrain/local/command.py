@@ -1,16 +1,18 @@
 """selftrain local: read the manifest, run it to the end, print the table."""
 
 import json
+import sys
 import time
 from pathlib import Path
 
 import yaml
 
-from selftrain.api.conditions import ConditionType, Reason
+from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.load import run_of
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.local.loop import LocalRun
+from selftrain.planning.summary import is_stalled
 from selftrain.report.progress import progress
 from selftrain.report.summary import summarize, table
 from selftrain.storage.open import open_store
@@ -32,8 +34,10 @@ def local(manifest: Path, store_uri: str | None, work: Path, summary_path: Path 
     if summary_path is not None:
         summary_path.parent.mkdir(parents=True, exist_ok=True)
         summary_path.write_text(json.dumps(summary, indent=2) + "\n")
-    succeeded = any(c.type is ConditionType.SUCCEEDED and c.status == "True" for c in run.status.conditions)
-    return 0 if succeeded else 1
+    stalled = is_stalled(run.status)
+    if stalled is not None:
+        print(f"selftrain: {stalled.reason}: {stalled.message}", file=sys.stderr)
+    return 1 if stalled else 0
 
 
 def read_run(manifest: Path, store_uri: str | None) -> SelfTrainRun:
