@@ -156,6 +156,21 @@ class Work(ApiModel):
     def layout(self) -> Layout:
         return Layout(self.run.namespace, self.run.name, self.run.uid)
 
+    @property
+    def pods(self) -> int:
+        """How many pods the stage has at once; each is one index of its Job."""
+        match self.stage:
+            case Stage.TRAIN:
+                return self.spec.train.nodes
+            case Stage.SELECT:
+                return 1
+            case Stage.GENERATE:
+                return self.spec.generate.parallelism
+            case Stage.JUDGE:
+                return self.spec.judge.parallelism
+            case Stage.EVALUATE:
+                return self.spec.evaluate.parallelism
+
 
 class Frozen(ApiModel):
     """run.json: the run as it was begun, with the digests of its inputs."""

@@ -33,24 +33,9 @@ class Defaults:
     pods: PodSettings
 
 
-def pods_of(work: Work) -> int:
-    """How many pods a stage has at once; each is one index of its Job."""
-    match work.stage:
-        case Stage.TRAIN:
-            return work.spec.train.nodes
-        case Stage.SELECT:
-            return 1
-        case Stage.GENERATE:
-            return work.spec.generate.parallelism
-        case Stage.JUDGE:
-            return work.spec.judge.parallelism
-        case Stage.EVALUATE:
-            return work.spec.evaluate.parallelism
-
-
 def objects_of(work: Work, defaults: Defaults) -> tuple[Manifest | None, Manifest]:
     """The Service that training pods find each other by, where there are several, and the Job."""
-    together = work.stage is Stage.TRAIN and pods_of(work) > 1
+    together = work.stage is Stage.TRAIN and work.pods > 1
     return (_service(work.run) if together else None), _job(work, defaults, together=together)
 
 
@@ -73,8 +58,8 @@ def _job(work: Work, defaults: Defaults, *, together: bool) -> Manifest:
         },
         "spec": {
             "completionMode": "Indexed",
-            "completions": pods_of(work),
-            "parallelism": pods_of(work),
+            "completions": work.pods,
+            "parallelism": work.pods,
             **_budget(work),
             "podFailurePolicy": FAILURE_POLICY,
             "podReplacementPolicy": "Failed",  # two pods of one index would do the same shards

@@ -1,6 +1,5 @@
 """Jobs of a local run: a stage's pods as subprocesses, with the same work order, exit codes and last words as in a pod."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from selftrain.api.names import job_name
 from selftrain.api.records import Termination, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.planning.observed import Blame, Failure, JobState, JobView
+from selftrain.workers.exits import end_with_parent
 
 DRAIN_SECONDS = 120
 """How long a stopped process may take for its shard, as in a pod."""
@@ -40,21 +40,6 @@ class LocalJob:
     def name(self) -> str:
         return job_name(self.work.run.name, self.work.step, self.work.attempt)
 
-    @property
-    def indexes(self) -> int:
-        spec = self.work.spec
-        match self.work.stage:
-            case Stage.TRAIN:
-                return spec.train.nodes
-            case Stage.GENERATE:
-                return spec.generate.parallelism
-            case Stage.JUDGE:
-                return spec.judge.parallelism
-            case Stage.EVALUATE:
-                return spec.evaluate.parallelism
-            case Stage.SELECT:
-                return 1
-
     def log(self, index: int) -> Path:
         """The output of one index."""
         return self.folder / f"{self.name}-{index}.log"
@@ -68,7 +53,7 @@ class LocalJob:
                 self._end(now, self._failure_of(failed))
             elif len(ended) < len(self.running):
                 return JobState.RUNNING
-            elif self.next_index < self.indexes:
+            elif self.next_index < self.work.pods:
                 self._launch()
             else:
                 self._end(now, None)
@@ -98,7 +83,7 @@ class LocalJob:
         self.failure, self.finished = failure, now
 
     def _launch(self) -> None:
-        together = self.indexes if self.work.stage is Stage.TRAIN else 1
+        together = self.work.pods if self.work.stage is Stage.TRAIN else 1
         shared = {"SELFTRAIN_WORK": self.work.model_dump_json(by_alias=True)}
         if together > 1:
             shared["SELFTRAIN_RENDEZVOUS"] = f"127.0.0.1:{_free_port()}"
@@ -124,7 +109,7 @@ class LocalJob:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_stop_with_parent,  # noqa: PLW1509 - this process has no other thread when it starts jobs
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - this process has no other thread when it starts jobs
             )
 
     @property
@@ -143,12 +128,6 @@ class LocalJob:
             return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, message)
         blame = Blame.USER if said.kind == "user" else Blame.PLATFORM
         return Failure(blame, said.reason, said.message)
-
-
-def _stop_with_parent() -> None:
-    """Ask the kernel to end this process as a pod would be ended if `selftrain local` dies, even by SIGKILL."""
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG in prctl(2)
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _free_port() -> int:

@@ -1,5 +1,6 @@
 """How a worker ends: exit codes and last words, which the Job's failure policy and the planner read."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -74,3 +75,9 @@ def write_termination(words: Termination) -> None:
     path = Path(chosen) if chosen else TERMINATION_LOG
     if chosen or path.exists():
         path.write_text(words.model_dump_json(), encoding="utf-8")
+
+
+def end_with_parent() -> None:
+    """In a new process: ask the kernel to end it as a pod would be ended if its parent dies, even by SIGKILL."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG in prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -1,6 +1,5 @@
 """Starts a pod's ranks with torchrun, waits for them, and turns what they leave behind into errors."""
 
-import ctypes
 import logging
 import os
 import socket
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, SelfTrainError, UserError
 from selftrain.api.records import Termination
-from selftrain.workers.exits import Drain, Drained
+from selftrain.workers.exits import Drain, Drained, end_with_parent
 from selftrain.workers.machine import Machine
 from selftrain.workers.order import TrainOrder
 
@@ -58,7 +57,7 @@ def launch(order: TrainOrder, machine: Machine, meeting: Rendezvous | None, drai
     if meeting and meeting.index:
         _wait_for(meeting)
     with drain.deferred():
-        code = _watch(subprocess.Popen(command, env=environment(order, machine), preexec_fn=_end_with_parent), order, drain)  # noqa: PLW1509 - no other thread yet; our own module
+        code = _watch(subprocess.Popen(command, env=environment(order, machine), preexec_fn=end_with_parent), order, drain)  # noqa: PLW1509 - no other thread yet; our own module
         if code:
             raise _failure(order, code)
 
@@ -152,9 +151,3 @@ def _said(path: Path) -> Termination | None:
         return Termination.model_validate_json(path.read_bytes())
     except ValidationError:
         return None  # it died while writing
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel to end torchrun, and so the ranks, if this process dies, even by SIGKILL."""
-    set_parent_death_signal, terminate = 1, 15  # PR_SET_PDEATHSIG in prctl(2), SIGTERM
-    ctypes.CDLL(None).prctl(set_parent_death_signal, terminate)
