@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from selftrain.api.conditions import ConditionType
 from selftrain.api.load import run_of
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.report.progress import progress
@@ -25,11 +24,6 @@ def store_of(run: SelfTrainRun, endpoint: str) -> ObjectStore:
     return open_store(run.spec.store.model_copy(update={"endpoint": endpoint, "credentials": None}))
 
 
-def ended(run: SelfTrainRun) -> bool:
-    """Whether nothing more happens by itself."""
-    return any(c.type in (ConditionType.SUCCEEDED, ConditionType.STALLED) and c.status == "True" for c in run.status.conditions)
-
-
 def follow(cluster: Cluster, namespace: str, name: str, endpoint: str, say: Callable[[str], None]) -> SelfTrainRun:
     """Watch the run to its end and return it."""
     begun, said, last = time.monotonic(), 0.0, ""
@@ -44,6 +38,6 @@ def follow(cluster: Cluster, namespace: str, name: str, endpoint: str, say: Call
             minutes, seconds = divmod(int(time.monotonic() - begun), 60)
             say(f"[{minutes:02d}:{seconds:02d}] {line}")
             said, last = time.monotonic(), line
-        if ended(run):
+        if run.status.ended:
             return run
         time.sleep(LOOK_SECONDS)

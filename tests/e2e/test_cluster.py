@@ -4,22 +4,19 @@ One run is left in peace; another one loses its operator, a judge pod and a trai
 same datasets, which are also those of `selftrain local`.
 """
 
-import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from trial.cluster import Cluster, embedded, loaded_images, why_not
-from trial.follow import ended, follow, read, store_of
-from trial.install import BUCKET, SYSTEM, install, placed, reachable_store, upload
+from trial.cluster import Cluster
+from trial.follow import follow, read, store_of
+from trial.install import SYSTEM
 
-from selftrain.api.conditions import ConditionType, Reason
+from helpers.micro import MICRO, NAMESPACE, body, condition, why
+from selftrain.api.conditions import ConditionType
 from selftrain.api.names import LABEL_RUN, LABEL_STAGE, Layout
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Stage, Step
@@ -29,40 +26,7 @@ from selftrain.storage.commit import read_manifest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engine, pytest.mark.timeout(2400)]
 
-MICRO = Path(__file__).parents[1] / "fixtures" / "micro"
-NAMESPACE = "selftrain-e2e"
 DATASETS = (Step(1, Stage.GENERATE), Step(1, Stage.JUDGE), Step(1, Stage.SELECT))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    reason = why_not()
-    if reason and os.environ.get("CI") != "true":
-        pytest.skip(reason)
-    assert reason is None, reason
-    made = embedded()
-    install(made, loaded_images(), NAMESPACE)
-    made.kubectl("-n", NAMESPACE, "delete", "selftrainruns.selftrain.dev", "--all", "--wait")
-    yield made
-    made.kubectl("-n", NAMESPACE, "delete", "selftrainruns.selftrain.dev", "--all", "--wait=false")
-
-
-@pytest.fixture(scope="module")
-def endpoint(cluster: Cluster) -> Iterator[str]:
-    with reachable_store(cluster) as address:
-        upload(address, MICRO / "model", "inputs/micro/model")
-        for name in ("instructions.jsonl", "benchmark.jsonl"):
-            upload(address, MICRO / name, f"inputs/micro/{name}")
-        yield address
-
-
-def body(name: str, **changes: Any) -> dict[str, Any]:
-    """The micro run on the cluster. Two train pods share two cores, so each is told that it has one."""
-    run = yaml.safe_load((MICRO / "run.yaml").read_text().replace("file://MICRO", f"s3://{BUCKET}/inputs/micro"))
-    run["metadata"]["name"] = name
-    run["spec"]["train"] |= {"nodes": 2, "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}}
-    run["spec"] |= changes
-    return placed(run, NAMESPACE)
 
 
 def manifests(run: SelfTrainRun, endpoint: str) -> dict[Step, Manifest]:
@@ -83,17 +47,6 @@ def shard_markers(run: SelfTrainRun, endpoint: str) -> dict[str, bytes]:
 
 def delete_pods(cluster: Cluster, stage: Stage) -> None:
     cluster.kubectl("-n", NAMESPACE, "delete", "pod", "-l", f"{LABEL_RUN}=disturbed,{LABEL_STAGE}={stage}", "--wait=false")
-
-
-def why(cluster: Cluster) -> str:
-    """What the cluster says, for a failed assertion."""
-    pods = cluster.kubectl("-n", NAMESPACE, "get", "pods", "-o", "wide")
-    operator = cluster.kubectl("-n", SYSTEM, "logs", "deploy/selftrain-controller", "--tail=30")
-    return f"{pods}\n{operator}"
-
-
-def condition(run: SelfTrainRun, kind: ConditionType) -> Any:
-    return next(c for c in run.status.conditions if c.type is kind)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +105,7 @@ def test_pods_may_be_deleted_at_any_time(cluster: Cluster, undisturbed: SelfTrai
     markers: dict[str, bytes] = {}
     deadline = time.monotonic() + 1500
     run = read(cluster, NAMESPACE, "disturbed")
-    while not ended(run) and time.monotonic() < deadline:
+    while not run.status.ended and time.monotonic() < deadline:
         stage = run.status.stage
         if stage is Stage.JUDGE and stage not in hit:
             markers = shard_markers(run, endpoint)
@@ -171,19 +124,3 @@ def test_pods_may_be_deleted_at_any_time(cluster: Cluster, undisturbed: SelfTrai
     assert len(markers) < run.spec.judge.shards
     assert all(store.read(key) == marker for key, marker in markers.items())
     assert digests(manifests(run, endpoint)) == digests(manifests(undisturbed, endpoint))
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"instructions": {"uri": f"s3://{BUCKET}/inputs/micro/instructions.jsonl", "textField": "question"}}, Reason.INSTRUCTIONS_INVALID),
-        ({"model": {"uri": f"s3://{BUCKET}/inputs/nothing"}}, Reason.MODEL_NOT_FOUND),
-    ],
-)
-def test_an_authors_error_stalls_the_run_with_advice(cluster: Cluster, endpoint: str, changes: dict[str, Any], reason: Reason) -> None:
-    name = f"bad-{reason.lower()}"
-    cluster.apply(body(name, **changes))
-    run = follow(cluster, NAMESPACE, name, endpoint, print)
-    stalled = condition(run, ConditionType.STALLED)
-    assert (stalled.status, stalled.reason) == ("True", reason)
-    assert len(cluster.get("-n", NAMESPACE, "jobs", "-l", f"{LABEL_RUN}={name}")["items"]) == 1

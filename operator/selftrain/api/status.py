@@ -94,3 +94,9 @@ class Status(ApiModel):
     """URI of the newest judge."""
     iterations: Annotated[list[IterationStatus], Field(max_length=HISTORY_LIMIT), KeyedBy("iteration")] = []
     """The last iterations."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        final = (ConditionType.SUCCEEDED, ConditionType.STALLED)
+        return any(c.type in final and c.status == "True" for c in self.conditions)

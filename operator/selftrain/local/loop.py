@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from selftrain.api.conditions import ConditionType
 from selftrain.api.errors import SelfTrainError, UserError
 from selftrain.api.names import Layout
 from selftrain.api.records import Manifest, Work
@@ -47,18 +46,12 @@ class LocalRun:
                 if changed or time.monotonic() - reported > REPORT_SECONDS:
                     report(self)
                     reported = time.monotonic()
-                if self.ended and not acted:
+                if self.run.status.ended and not acted:
                     return self.run
                 time.sleep(POLL_SECONDS)
         finally:
             for job in self._jobs.values():
                 job.stop()
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more happens by itself."""
-        final = (ConditionType.SUCCEEDED, ConditionType.STALLED)
-        return any(c.type in final and c.status == "True" for c in self.run.status.conditions)
 
     def cycle(self, now: datetime) -> tuple[bool, bool]:
         """One look at the world. Returns whether the status changed and whether something was done."""
