@@ -25,7 +25,7 @@ from selftrain.api.load import run_of
 from selftrain.prompts import PromptName, Template, resolve
 
 INSTRUCTIONS, BENCHMARK = 200, 160
-ANSWERS, VARIATIONS, JUDGMENTS = 240, 80, 240
+ANSWERS, VARIATIONS, JUDGMENTS = 300, 100, 480
 VERDICTS_RIGHT, CYCLE = 13, 20
 KINDS = ("off-topic", "near-miss")
 SOLUTION = "Solution: "

@@ -1,9 +1,9 @@
 """Makes the demo's world in a folder: the seed judge, the instructions and the benchmark.
 
-    python seed.py OUT      seed/, instructions.jsonl, benchmark.jsonl in OUT; selftrain must be importable
+    python seed.py OUT      seed/, skills.json, instructions.jsonl, benchmark.jsonl in OUT; selftrain must be importable
 
-The seed is SmolLM2-135M-Instruct warmed up by selftrain's own train worker with the settings of seed.yaml. It is renamed
-into place last: a folder with seed/ in it is whole.
+The seed is SmolLM2-135M-Instruct warmed up by selftrain's own train worker with the settings of seed.yaml, and measured
+skill by skill. It is renamed into place last: a folder with seed/ in it is whole.
 """
 
 import subprocess
@@ -29,6 +29,7 @@ def main() -> None:
         subprocess.run([sys.executable, HERE / "model.py", base], check=True)
         subprocess.run([sys.executable, HERE / "data.py", out], check=True)
         fine_tune(base, [out / "warmup.parquet"], settings, SEED, seed)
+        subprocess.run([sys.executable, HERE / "skills.py", seed, out / "skills.json"], check=True)
         seed.rename(out / "seed")
 
 
