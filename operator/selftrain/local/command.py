@@ -26,7 +26,7 @@ def local(manifest: Path, store_uri: str | None, work: Path, summary_path: Path 
 
     def report(state: LocalRun) -> None:
         minutes, seconds = divmod(int(time.monotonic() - begun), 60)
-        print(f"[{minutes:02d}:{seconds:02d}] {progress(state.run, store)}", flush=True)
+        print(f"[{minutes:02d}:{seconds:02d}] {progress(state.run, store, state.last_line)}", flush=True)
 
     run = LocalRun(run, store, work / run.metadata.name).to_the_end(report)
     summary = summarize(run, store, time.monotonic() - begun)

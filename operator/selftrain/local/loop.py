@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 REPORT_SECONDS = 10.0
+LINE_LIMIT = 2000
 
 
 class LocalRun:
@@ -52,6 +53,13 @@ class LocalRun:
         finally:
             for job in self._jobs.values():
                 job.stop()
+
+    def last_line(self, name: str) -> str:
+        """The last line that the first pod of a Job has written."""
+        job = self._jobs.get(name)
+        if job is None or not job.log(0).exists():
+            return ""
+        return job.log(0).read_bytes()[-LINE_LIMIT:].decode(errors="replace").rstrip().rpartition("\n")[2]
 
     def cycle(self, now: datetime) -> tuple[bool, bool]:
         """One look at the world. Returns whether the status changed and whether something was done."""

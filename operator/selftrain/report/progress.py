@@ -1,27 +1,41 @@
-"""One line about where a run is: iteration, stage, shards done, tokens a second."""
+"""One line about where a run is: iteration, stage, shards or updates done, tokens a second."""
 
-from selftrain.api.names import Layout
+from collections.abc import Callable
+
+from selftrain.api.conditions import ConditionType
+from selftrain.api.names import Layout, job_name
 from selftrain.api.records import Shard
-from selftrain.api.stages import SHARDED_STAGES, Stage, Step
+from selftrain.api.stages import SHARDED_STAGES, Step
 from selftrain.api.v1alpha1 import SamplingStage, SelfTrainRun
 from selftrain.storage.protocol import ObjectStore
 
 
-def progress(run: SelfTrainRun, store: ObjectStore) -> str:
-    """Where the run is, from its status and the markers of the stage under way."""
+def progress(run: SelfTrainRun, store: ObjectStore, last_line: Callable[[str], str]) -> str:
+    """Where the run is. Shards are counted in the store; what a training says is its log's last line, by the Job's name."""
     status = run.status
-    message = next((c.message for c in status.conditions if c.type == "Progressing"), "")
-    if status.stage is None or status.iteration is None or status.stage not in SHARDED_STAGES:
-        return f"{status.progress or '-'} {message}"
+    said = next((c.message for c in status.conditions if c.type is ConditionType.PROGRESSING), "")
+    line = f"{status.progress} {said}" if status.progress else said or "nobody has looked at the run yet"
+    if status.stage is None or status.iteration is None:
+        return line
     step = Step(status.iteration, status.stage)
+    detail = (
+        _shards(run, store, step)
+        if step.stage in SHARDED_STAGES
+        else _training(last_line(job_name(run.metadata.name, step, status.attempt)))
+    )
+    return f"{line}; {detail}" if detail else line
+
+
+def _shards(run: SelfTrainRun, store: ObjectStore, step: Step) -> str:
+    """Markers in the store. There are fewer shards than asked for where there is less to do than that."""
     layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
     done = [Shard.model_validate_json(store.read(info.key)) for info in store.list(layout.shards(step)) if info.key.endswith(".json")]
     seconds, tokens = sum(shard.seconds for shard in done), sum(shard.tokens for shard in done)
-    speed = f", {tokens / seconds:.0f} tokens/s" if seconds else ""
-    return f"{status.progress} {message}; {len(done)} of at most {_shards(run, step.stage)} shards{speed}"
+    block: SamplingStage = getattr(run.spec, step.stage)
+    return f"{len(done)} of at most {block.shards} shards" + (f", {tokens / seconds:.0f} tokens/s" if seconds else "")
 
 
-def _shards(run: SelfTrainRun, stage: Stage) -> int:
-    """Shards of a stage; there are fewer where there is less to do than that."""
-    block: SamplingStage = getattr(run.spec, stage)
-    return block.shards
+def _training(line: str) -> str:
+    """The worker's own words, without the date before them."""
+    _, _, words = line.partition(" INFO ")
+    return words if words.startswith("update ") else ""
