@@ -20,10 +20,9 @@ START_SECONDS = 60
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; `checks_keys` says whether it refuses wrong credentials."""
+    """A running server."""
 
     endpoint: str
-    checks_keys: bool
 
     def make_bucket(self, name: str) -> None:
         session = boto3.session.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name="us-east-1")
@@ -54,7 +53,7 @@ def versitygw(folder: Path) -> Iterator[Server]:
     command = [find_binary("versitygw"), "--port", f"127.0.0.1:{port}", "--quiet", "posix", *_metadata_flags(folder), data]
     environment = {"ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     with _running(command, environment, port, folder / "log"):
-        yield Server(f"http://127.0.0.1:{port}", checks_keys=True)
+        yield Server(f"http://127.0.0.1:{port}")
 
 
 @contextmanager
@@ -63,7 +62,7 @@ def ministack(folder: Path) -> Iterator[Server]:
     port = _free_port()
     environment = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "s3", "HOME": str(folder), "TMPDIR": str(folder)}
     with _running([sys.executable, "-m", "ministack"], environment, port, folder / "log"):
-        yield Server(f"http://127.0.0.1:{port}", checks_keys=False)
+        yield Server(f"http://127.0.0.1:{port}")
 
 
 @contextmanager
