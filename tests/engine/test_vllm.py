@@ -49,6 +49,12 @@ def completions(sampler: Sampler, *batches: Sequence[Request]) -> dict[int, list
     }
 
 
+def test_no_interpreter_is_started_to_look_at_the_model(sampler: Sampler) -> None:
+    if read_machine().accelerator:
+        pytest.skip("on GPUs the engine looks at models in a child on purpose")
+    assert not list(Path(os.environ["VLLM_CACHE_ROOT"]).glob("modelinfos/*Llama*"))
+
+
 def test_samples_do_not_depend_on_order_or_batch(sampler: Sampler, requests: list[Request]) -> None:
     first = completions(sampler, requests)
     assert len({sample.text for samples in first.values() for sample in samples}) > len(requests), "they are drawn at all"

@@ -32,6 +32,11 @@ class Asked:
     order: Order
     seed: int
 
+    @property
+    def values(self) -> dict[str, str]:
+        """What the judge prompt is filled with."""
+        return shown(self.pair["instruction"], self.pair["chosen"], self.pair["rejected"], self.order)
+
 
 def run(context: Context, load: Load = load_sampler) -> None:
     """Judge all pairs, shard by shard. Shards that are committed are not judged again."""
@@ -49,8 +54,8 @@ def run(context: Context, load: Load = load_sampler) -> None:
         def batches() -> Iterator[tuple[tuple[int, list[Asked]], list[Request]]]:
             for shard in stage.undrained(missing):
                 rows = read_rows(context.store, parts, context.scratch, *bounds(count_rows(parts), stage.shards, shard))
-                asked = list(_asked(context, rows))
-                yield (shard, asked), [sampler.request(template, _values(a), a.seed, sampling) for a in asked]
+                asked = list(ordered(context, rows))
+                yield (shard, asked), [sampler.request(template, a.values, a.seed, sampling) for a in asked]
 
         with context.drain.deferred():
             for (shard, asked), sampled in sampler.sample(batches()):
@@ -82,7 +87,8 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
             }
 
 
-def _asked(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]:
+def ordered(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]:
+    """The ordered pairs to judge, of the usable pairs among `rows`."""
     seed, iteration, orders = context.work.spec.seed, context.work.iteration, context.work.spec.judge.orders
     for row in rows:
         if row["dropped"] is not None:
@@ -90,10 +96,6 @@ def _asked(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]:
         drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
         for order in Order if orders == "both" else (drawn,):
             yield Asked(row, order, seed_of(seed, "judge", iteration, row["pair_id"], order))
-
-
-def _values(asked: Asked) -> dict[str, str]:
-    return shown(asked.pair["instruction"], asked.pair["chosen"], asked.pair["rejected"], asked.order)
 
 
 def _sampling(settings: Judge) -> Sampling:

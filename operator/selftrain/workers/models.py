@@ -20,6 +20,8 @@ class ModelFacts:
     weight_bytes: int
     kv_bytes_per_token: int
     """Keys and values of one token in 16 bits, for plain and grouped attention; other kinds need less."""
+    architectures: tuple[str, ...]
+    """Names of the classes that can run it, the first that an engine knows counts."""
 
 
 def read_facts(folder: Path) -> ModelFacts:
@@ -27,7 +29,7 @@ def read_facts(folder: Path) -> ModelFacts:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config", config)
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return ModelFacts(_context(text), weights, _kv_bytes(text))
+    return ModelFacts(_context(text), weights, _kv_bytes(text), tuple(config.get("architectures") or ()))
 
 
 def _context(config: dict[str, Any]) -> int:

@@ -23,7 +23,7 @@ from selftrain.workers.sampling import check_room
 MICRO = Path(__file__).parents[2] / "fixtures/micro/model"
 CPU = Machine(cpus=(0, 1), quota=None, memory=16 * GIB, bfloat16=True, accelerator=False)
 GPU = Machine(cpus=(0, 1), quota=None, memory=16 * GIB, bfloat16=True, accelerator=True)
-FACTS = ModelFacts(context=2048, weight_bytes=GIB, kv_bytes_per_token=1024)
+FACTS = ModelFacts(context=2048, weight_bytes=GIB, kv_bytes_per_token=1024, architectures=("LlamaForCausalLM",))
 
 
 def test_arguments_on_a_gpu() -> None:
