@@ -41,6 +41,7 @@ class Reason(StrEnum):
     STORE_NOT_FOUND = "StoreNotFound"
     STORE_ACCESS_DENIED = "StoreAccessDenied"
     STORE_NOT_CONDITIONAL = "StoreNotConditional"
+    HUB_UNAVAILABLE = "HubUnavailable"
     STORE_UNAVAILABLE = "StoreUnavailable"
     STORE_CORRUPT = "StoreCorrupt"
     NO_PAIRS = "NoPairs"
@@ -114,6 +115,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.STORE_NOT_CONDITIONAL: (
         "The store ignores If-None-Match, so commits would not be safe.",
         "Use a store with conditional writes.",
+    ),
+    Reason.HUB_UNAVAILABLE: (
+        "The Hugging Face Hub did not answer.",
+        "Nothing at first, it is retried; then check the network, or copy the files to the store.",
     ),
     Reason.STORE_UNAVAILABLE: ("The store did not answer.", "Nothing at first, it is retried; then check endpoint and network."),
     Reason.STORE_CORRUPT: ("An object differs from what its manifest says.", "Restore the object, or start a new run."),

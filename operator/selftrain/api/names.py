@@ -15,6 +15,10 @@ LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 MANIFEST = "manifest.json"
 
+HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable; the Hub's own client reads it too
+GENERATOR_HUB_TOKEN = "GENERATOR_HF_TOKEN"  # noqa: S105
+"""Variables with the tokens for gated models: the seed's, and the generator's where it differs."""
+
 
 def job_name(run: str, step: Step, attempt: int) -> str:
     """Name of the Job of one attempt, at most 63 characters for a valid run."""

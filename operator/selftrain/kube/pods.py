@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN
 from selftrain.api.pods import PodSettings
 from selftrain.api.records import Work
 from selftrain.api.stages import Stage
@@ -107,15 +108,13 @@ def _environment(work: Work) -> list[Manifest]:
     if credentials is not None:
         keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         variables += [_secret(key, credentials.secret_name, key) for key in keys]
-    return variables + _hub_token(work)
+    return variables + _hub_tokens(work.spec)
 
 
-def _hub_token(work: Work) -> list[Manifest]:
-    """One token for the Hub: that of the model the stage loads, or else of the other one, which the first stage checks."""
-    model, generator = work.spec.model, work.spec.generator
-    models = (generator, model) if work.stage is Stage.GENERATE else (model, generator)
-    tokens = [source.token_secret for source in models if source is not None and source.token_secret is not None]
-    return [_secret("HF_TOKEN", token.secret_name, token.key) for token in tokens[:1]]
+def _hub_tokens(spec: Spec) -> list[Manifest]:
+    models = {HUB_TOKEN: spec.model, GENERATOR_HUB_TOKEN: spec.generator}
+    tokens = {name: model.token_secret for name, model in models.items() if model is not None}
+    return [_secret(name, token.secret_name, token.key) for name, token in tokens.items() if token is not None]
 
 
 def _secret(name: str, secret: str, key: str) -> Manifest:

@@ -74,4 +74,4 @@ class HubSource:
 
     def _unavailable(self, what: str) -> PlatformError:
         message = f"the Hugging Face Hub did not give {self.repo} ({what})"
-        return PlatformError(Reason.STORE_UNAVAILABLE, message, "check the network, or copy the files to the store")
+        return PlatformError(Reason.HUB_UNAVAILABLE, message, "check the network, or copy the files to the store")

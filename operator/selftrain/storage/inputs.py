@@ -84,26 +84,27 @@ class S3Source:
         return self.target
 
 
-def resolve(uri: str, store: StoreSpec, scratch: Path, kind: Kind, token: str | None = None) -> Path:
+def resolve(uri: str, store: StoreSpec, scratch: Path, kind: Kind, token: str | None = None, *, weights: bool = True) -> Path:
     """A local path of the file or model at `uri`. Downloads land below `scratch`; `token` is for gated models of the Hub.
 
-    A model that is unsafe or unusable is refused before its weights are downloaded.
+    A model that is unsafe or unusable is refused before its weights are downloaded, which they are not without `weights`.
     """
     target = scratch / "inputs" / digest(uri.encode())[:16]
     with _reasons(kind, uri):
         if kind.is_model:
-            return _fetch_model(uri, _source(uri.rstrip("/"), store, target, token))
+            return _fetch_model(uri, _source(uri.rstrip("/"), store, target, token), weights=weights)
         folder, name = _split(uri)
         return _source(folder, store, target, token).fetch([name]) / name
 
 
-def _fetch_model(uri: str, source: Source) -> Path:
+def _fetch_model(uri: str, source: Source, *, weights: bool) -> Path:
     names = source.names()
     check_names(uri, names)
     wanted = [name for name in names if is_model_file(name)]
-    weights = [name for name in wanted if name.endswith(".safetensors")]
-    check_settings(uri, source.fetch(name for name in wanted if name not in weights), names)
-    return source.fetch(weights)
+    heavy = [name for name in wanted if name.endswith(".safetensors")]
+    folder = source.fetch(name for name in wanted if name not in heavy)
+    check_settings(uri, folder, names)
+    return source.fetch(heavy) if weights else folder
 
 
 def _split(uri: str) -> tuple[str, str]:

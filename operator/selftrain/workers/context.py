@@ -7,7 +7,7 @@ from pathlib import Path
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.names import Layout
+from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN, Layout
 from selftrain.api.records import Frozen, Manifest, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.storage.commit import fetch_part, manifest_digest, read_manifest
@@ -62,6 +62,14 @@ def generator(context: Context) -> tuple[str, Fetched]:
     return ("generator", _model(context, "generator", own.uri, GENERATOR)) if own else ("model", seed(context))
 
 
+def generator_settings(context: Context) -> Path:
+    """The files of the model that writes answers, without its weights where they are not the seed's."""
+    own, store = context.work.spec.generator, context.work.spec.store
+    if own is None:
+        return seed(context).path
+    return resolve(own.uri, store, context.scratch, GENERATOR, _token(GENERATOR), weights=False)
+
+
 def seed(context: Context) -> Fetched:
     """The seed model."""
     return _model(context, "model", context.work.spec.model.uri, MODEL)
@@ -103,10 +111,15 @@ def _file(context: Context, name: str, uri: str, kind: Kind) -> Fetched:
 
 
 def _model(context: Context, name: str, uri: str, kind: Kind) -> Fetched:
-    folder = resolve(uri, context.work.spec.store, context.scratch, kind, os.environ.get("HF_TOKEN"))
+    folder = resolve(uri, context.work.spec.store, context.scratch, kind, _token(kind))
     digest = model_digest(folder)
     _check_frozen(context, name, digest, Reason.MODEL_UNUSABLE)
     return Fetched(folder, digest)
+
+
+def _token(kind: Kind) -> str | None:
+    own = os.environ.get(GENERATOR_HUB_TOKEN) if kind is GENERATOR else None
+    return own or os.environ.get(HUB_TOKEN)
 
 
 def _check_frozen(context: Context, name: str, digest: str, reason: Reason) -> None:

@@ -17,6 +17,8 @@ class ModelFacts:
 
     context: int
     """Longest sequence in tokens."""
+    stretches: bool
+    """Whether positions are scaled, so that an engine may take longer sequences than `context`."""
     weight_bytes: int
     kv_bytes_per_token: int
     """Keys and values of one token in 16 bits, for plain and grouped attention; other kinds need less."""
@@ -29,7 +31,7 @@ def read_facts(folder: Path) -> ModelFacts:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config", config)
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return ModelFacts(_context(text), weights, _kv_bytes(text), tuple(config.get("architectures") or ()))
+    return ModelFacts(_context(text), _stretches(text), weights, _kv_bytes(text), tuple(config.get("architectures") or ()))
 
 
 def _context(config: dict[str, Any]) -> int:
@@ -38,6 +40,12 @@ def _context(config: dict[str, Any]) -> int:
         message = "the model's config.json does not say how long sequences may be (max_position_embeddings)"
         raise UserError(Reason.MODEL_UNUSABLE, message, "add it, or choose another model")
     return length
+
+
+def _stretches(config: dict[str, Any]) -> bool:
+    """Newer models keep the scaling in `rope_parameters`, some of them by kind of layer."""
+    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    return any(part.get("factor", 1) != 1 for part in (rope, *rope.values()) if isinstance(part, dict))
 
 
 def _kv_bytes(config: dict[str, Any]) -> int:

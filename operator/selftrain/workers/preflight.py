@@ -1,12 +1,13 @@
 """What the first stage checks before anything is computed, so that a wrong manifest is told within minutes."""
 
 import logging
+from pathlib import Path
 
 from selftrain.prompts import resolve
 from selftrain.storage.open import probe
 from selftrain.storage.tables import read_benchmark
 from selftrain.workers.chat import load_tokenizer
-from selftrain.workers.context import Context, Fetched, benchmark, freeze, instructions, seed
+from selftrain.workers.context import Context, benchmark, freeze, generator_settings, instructions, seed
 from selftrain.workers.generate import count_instructions
 from selftrain.workers.models import read_facts
 from selftrain.workers.sampling import check_room
@@ -27,19 +28,19 @@ def run(context: Context) -> None:
     for name, file in files.items():
         log.info("preflight: benchmark %s has %d pairs", name, len(read_benchmark(file.path)))
     model = seed(context)
-    _check_seed(context, model)
+    _check_models(context, model.path)
     prompts = {f"prompt/{name}": digest for name, digest in digests(templates).items()}
     held_out = {f"benchmark/{name}": file.digest for name, file in files.items()}
     freeze(context, {"instructions": source.digest, "model": model.digest, **held_out, **prompts})
 
 
-def _check_seed(context: Context, model: Fetched) -> None:
-    """The seed must have room for every prompt it will be given."""
+def _check_models(context: Context, model: Path) -> None:
+    """Both models must have room for every prompt they will be given."""
     spec = context.work.spec
-    tokenizer, facts = load_tokenizer(model.path), read_facts(model.path)
     answer, variation, judge = (resolve(spec.prompts, name) for name in ("answer", "variation", "judge"))
+    tokenizer, facts = load_tokenizer(model), read_facts(model)
     check_room(tokenizer, facts, spec.judge, [judge])
     if spec.evaluate.benchmarks:
         check_room(tokenizer, facts, spec.evaluate, [judge])
-    if spec.generator is None:
-        check_room(tokenizer, facts, spec.generate, [answer, variation])
+    generator = generator_settings(context)
+    check_room(load_tokenizer(generator), read_facts(generator), spec.generate, [answer, variation])

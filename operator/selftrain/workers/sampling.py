@@ -86,8 +86,11 @@ def load_sampler(folder: Path, settings: SamplingStage, templates: Sequence[Temp
 
 
 def check_room(tokenizer: PreTrainedTokenizerBase, facts: ModelFacts, settings: SamplingStage, templates: Sequence[Template]) -> None:
-    """Refuse a context in which not even an empty prompt leaves room for maxTokens."""
+    """Refuse a context the model has not, and one in which not even an empty prompt leaves room for maxTokens."""
     limit = settings.max_model_length or facts.context
+    if limit > facts.context and not facts.stretches:
+        message = f"maxModelLength is {limit}, and the model has a context of {facts.context} tokens"
+        raise UserError(Reason.MODEL_UNUSABLE, message, "lower maxModelLength, or choose a model with a longer context")
     for template in templates:
         shortest = len(encode(tokenizer, template.messages(Blank())))
         if shortest + settings.max_tokens >= limit:

@@ -8,6 +8,7 @@ import pytest
 from helpers.cluster import run_body
 from selftrain.api.errors import UserError
 from selftrain.api.load import run_of
+from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN
 from selftrain.api.pods import PodSettings
 from selftrain.api.records import Work
 from selftrain.api.stages import Stage
@@ -154,18 +155,17 @@ def test_credentials_are_references() -> None:
     hub = {"uri": "hf://a/b@main", "tokenSecret": {"secretName": "hub", "key": "t"}}
     environment = environment_of(pod_of(Stage.JUDGE, store=store, model=hub))
     assert environment["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": {"name": "keys", "key": "AWS_SECRET_ACCESS_KEY"}}
-    assert environment["HF_TOKEN"] == {"secretKeyRef": {"name": "hub", "key": "t"}}
+    assert GENERATOR_HUB_TOKEN not in environment
+    assert environment[HUB_TOKEN] == {"secretKeyRef": {"name": "hub", "key": "t"}}
     assert "AWS_ACCESS_KEY_ID" not in environment_of(pod_of(Stage.JUDGE))
 
 
-def test_generating_uses_the_generators_token() -> None:
+def test_each_model_has_its_own_token() -> None:
     hub = {"uri": "hf://a/b@main", "tokenSecret": {"secretName": "seed"}}
     generator = {"uri": "hf://c/d@main", "tokenSecret": {"secretName": "writer"}}
-    names = {
-        stage: environment_of(pod_of(stage, model=hub, generator=generator))["HF_TOKEN"]["secretKeyRef"]["name"]
-        for stage in (Stage.GENERATE, Stage.JUDGE)
-    }
-    assert names == {Stage.GENERATE: "writer", Stage.JUDGE: "seed"}
+    environment = environment_of(pod_of(Stage.EVALUATE, model=hub, generator=generator))
+    names = [environment[name]["secretKeyRef"]["name"] for name in (HUB_TOKEN, GENERATOR_HUB_TOKEN)]
+    assert names == ["seed", "writer"]
 
 
 def test_claims_are_mounted_once_and_read_only() -> None:

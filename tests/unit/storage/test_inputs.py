@@ -172,6 +172,14 @@ def test_a_model_in_a_bucket_is_downloaded_without_its_litter(bucket: Bucket, tm
     assert folder == resolve("s3://inputs/models/m/", store, tmp_path, MODEL) or folder.is_relative_to(tmp_path)
 
 
+def test_a_model_can_be_looked_at_without_its_weights(bucket: Bucket, tmp_path: Path) -> None:
+    objects, store, read = bucket
+    objects.update({f"m/{name}": content for name, content in MODEL_FILES.items()})
+    folder = resolve("s3://inputs/m", store, tmp_path, MODEL, weights=False)
+    assert {path.name for path in folder.iterdir()} == {name for name in MODEL_FILES if not name.endswith(".safetensors")}
+    assert "m/model.safetensors" not in read
+
+
 def test_an_unsafe_model_is_refused_before_its_weights_are_downloaded(bucket: Bucket, tmp_path: Path) -> None:
     objects, store, read = bucket
     objects.update({f"m/{name}": content for name, content in {**MODEL_FILES, "config.json": b'{"auto_map": {"A": "b"}}'}.items()})
@@ -299,7 +307,7 @@ def test_trouble_with_the_hub_is_told_as_trouble_with_the_input(tmp_path: Path, 
 def test_a_broken_hub_is_the_platforms_trouble(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="owner/broken") as caught:
         resolve("hf://owner/broken", FOLDER_STORE, tmp_path, MODEL)
-    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+    assert caught.value.reason is Reason.HUB_UNAVAILABLE
 
 
 @pytest.mark.parametrize("uri", ["hf://owner/model", "hf://datasets/owner/data/file.jsonl"])

@@ -1,8 +1,10 @@
 """The seam around vLLM, without vLLM: arguments, errors by who must act, and the feeding of batches."""
 
 import json
+import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +25,7 @@ from selftrain.workers.sampling import check_room
 MICRO = Path(__file__).parents[2] / "fixtures/micro/model"
 CPU = Machine(cpus=(0, 1), quota=None, memory=16 * GIB, bfloat16=True, accelerator=False)
 GPU = Machine(cpus=(0, 1), quota=None, memory=16 * GIB, bfloat16=True, accelerator=True)
-FACTS = ModelFacts(context=2048, weight_bytes=GIB, kv_bytes_per_token=1024, architectures=("LlamaForCausalLM",))
+FACTS = ModelFacts(context=2048, stretches=False, weight_bytes=GIB, kv_bytes_per_token=1024, architectures=("LlamaForCausalLM",))
 
 
 def test_arguments_on_a_gpu() -> None:
@@ -129,9 +131,30 @@ def test_facts_of_the_micro_model() -> None:
     assert facts.kv_bytes_per_token == 2 * 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * config["head_dim"]
 
 
+@pytest.mark.parametrize(
+    ("rope", "stretches"),
+    [
+        ({"rope_scaling": None}, False),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}, False),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, True),
+        (
+            {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0}, "sliding_attention": {"rope_type": "default"}}},
+            True,
+        ),
+    ],
+)
+def test_a_stretched_context_is_told_from_a_plain_one(tmp_path: Path, rope: dict[str, Any], stretches: bool) -> None:
+    shutil.copytree(MICRO, tmp_path, dirs_exist_ok=True)
+    config = json.loads((MICRO / "config.json").read_text())
+    config.pop("rope_parameters", None)
+    (tmp_path / "config.json").write_text(json.dumps(config | rope))
+    assert read_facts(tmp_path).stretches is stretches
+
+
 def test_a_context_without_room_is_refused_with_its_numbers() -> None:
     tokenizer, template = load_tokenizer(MICRO), Template(None, "{{instruction}}")
     check_room(tokenizer, FACTS, Generate(max_tokens=1024), [template])
+    check_room(tokenizer, replace(FACTS, stretches=True), Generate(max_model_length=8192), [template])
     with pytest.raises(UserError) as error:
         check_room(tokenizer, FACTS, Generate(), [template])
     assert error.value.reason is Reason.MODEL_UNUSABLE

@@ -43,6 +43,8 @@ def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
         ({"instructions": {"uri": "file:///nowhere/x.jsonl"}}, Reason.INSTRUCTIONS_NOT_FOUND, "/nowhere/x.jsonl"),
         ({"evaluate": {"benchmarks": [{"name": "x", "uri": "file:///nowhere/b"}]}}, Reason.BENCHMARK_NOT_FOUND, "/nowhere/b"),
         ({"prompts": {"judge": {"user": "Judge!"}}}, Reason.PROMPT_INVALID, "{{answer_a}}"),
+        ({"generator": {"uri": "file:///nowhere/generator"}}, Reason.MODEL_NOT_FOUND, "spec.generator.uri"),
+        ({"judge": {"maxModelLength": 65536}}, Reason.MODEL_UNUSABLE, "65536"),
         ({"judge": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "2048"),
         ({"generate": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "4096"),
     ],
