@@ -80,6 +80,7 @@ MISTAKES = {
         {"evaluate": {"benchmarks": [{"name": "held-out", "uri": f"s3://{BUCKET}/{BAD}/nothing.jsonl"}]}},
         Reason.BENCHMARK_NOT_FOUND, "nothing.jsonl",
     ),
+    "nothing-kept": Mistake(judged(temperature="0", samples=1), Reason.NOTHING_SELECTED, "judge.samples", JUDGED, jobs=3),
     "no-verdict": Mistake(judged(maxTokens=1), Reason.NO_VERDICTS, "maxTokens", JUDGED, jobs=3),
 }  # fmt: skip
 
