@@ -77,6 +77,8 @@ class Shard(ApiModel):
 
     work: Digest
     part: Part
+    of: int
+    """Shards that the stage is cut into."""
     counts: dict[str, int] = {}
     drops: dict[Drop, int] = {}
     tokens: int = 0

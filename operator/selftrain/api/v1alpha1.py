@@ -129,7 +129,7 @@ class SamplingStage(PodSettings):
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 4096
     """Longest completion in tokens. Source: release README."""
     shards: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Parts the work is cut into; each is committed on its own and never done twice."""
+    """Parts the work is cut into, more if they would exceed 8192 completions; each is committed on its own and never done twice."""
     parallelism: Annotated[int, Field(ge=1, le=1000)] = 1
     """Pods that share the shards, each with an engine of its own."""
     tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
@@ -221,7 +221,7 @@ class Evaluate(SamplingStage):
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 2048
     """Longest judgment in tokens. Source: release run_model.py."""
     shards: Annotated[int, Field(ge=1, le=100_000)] = 8
-    """Parts the work is cut into; each is committed on its own and never done twice."""
+    """Parts the work is cut into, more if they would exceed 8192 completions; each is committed on its own and never done twice."""
     benchmarks: Annotated[list[Benchmark], Field(max_length=32), KeyedBy("name")] = []
     """Benchmarks; without any, the run trains without measuring."""
 

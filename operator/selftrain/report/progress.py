@@ -6,7 +6,7 @@ from selftrain.api.conditions import ConditionType
 from selftrain.api.names import Layout, job_name
 from selftrain.api.records import Shard
 from selftrain.api.stages import SHARDED_STAGES, Step
-from selftrain.api.v1alpha1 import SamplingStage, SelfTrainRun
+from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.storage.protocol import ObjectStore
 
 
@@ -27,12 +27,13 @@ def progress(run: SelfTrainRun, store: ObjectStore, last_line: Callable[[str], s
 
 
 def _shards(run: SelfTrainRun, store: ObjectStore, step: Step) -> str:
-    """Markers in the store. There are fewer shards than asked for where there is less to do than that."""
+    """Markers in the store. How many there will be is known with the first one: the worker counts what there is to do."""
     layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
     done = [Shard.model_validate_json(store.read(info.key)) for info in store.list(layout.shards(step)) if info.key.endswith(".json")]
     seconds, tokens = sum(shard.seconds for shard in done), sum(shard.tokens for shard in done)
-    block: SamplingStage = getattr(run.spec, step.stage)
-    return f"{len(done)} of at most {block.shards} shards" + (f", {tokens / seconds:.0f} tokens/s" if seconds else "")
+    if not done:
+        return "no shard yet"
+    return f"{len(done)} of {done[0].of} shards" + (f", {tokens / seconds:.0f} tokens/s" if seconds else "")
 
 
 def _training(line: str) -> str:

@@ -54,6 +54,7 @@ def write_shard(  # noqa: PLR0913 - one argument for each field of the marker
     data: Path | bytes,
     *,
     work: str,
+    of: int,
     rows: int | None = None,
     counts: Mapping[str, int] | None = None,
     drops: Mapping[Drop, int] | None = None,
@@ -63,7 +64,7 @@ def write_shard(  # noqa: PLR0913 - one argument for each field of the marker
     """Store a finished shard. If another process was faster, its shard stands and is returned."""
     sha256, size = (digest(data), len(data)) if isinstance(data, bytes) else (file_digest(data), data.stat().st_size)
     part = Part(key=layout.shard_data(step, shard, sha256), sha256=sha256, bytes=size, rows=rows)
-    marker = Shard(work=work, part=part, counts=dict(counts or {}), drops=dict(drops or {}), tokens=tokens, seconds=seconds)
+    marker = Shard(work=work, part=part, of=of, counts=dict(counts or {}), drops=dict(drops or {}), tokens=tokens, seconds=seconds)
     if isinstance(data, bytes):
         store.write(part.key, data)
     else:

@@ -18,7 +18,7 @@ from selftrain.workers.context import Context, benchmark, judge
 from selftrain.workers.engine import Completion, Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
 from selftrain.workers.sampling import TOO_LONG, Load, Sampled, load_sampler
-from selftrain.workers.shards import Made, Row, ShardedStage, bounds, digests
+from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
 
 UNFIT = [Completion("", TOO_LONG, 0)]
 """What stands for the judgments of a prompt that does not fit: no verdict, which is wrong. A judge gains nothing by it."""
@@ -40,8 +40,9 @@ def run(context: Context, load: Load = load_sampler) -> None:
     pairs = {entry.name: read_benchmark(files[entry.name].path) for entry in settings.benchmarks}
     held_out = [(entry, pair) for entry in settings.benchmarks for pair in pairs[entry.name]]
     model_name, model = judge(context, judge_iteration(context.work.step))
+    votes = max((entry.votes for entry in settings.benchmarks), default=1)
     stage = ShardedStage(
-        context, EVALUATIONS, min(settings.shards, len(held_out)),
+        context, EVALUATIONS, cut(len(held_out), settings.shards, len(Order) * votes),
         inputs={model_name: model.digest, **{f"benchmark/{name}": file.digest for name, file in files.items()}},
         prompts=digests({"judge": template}),
     )  # fmt: skip

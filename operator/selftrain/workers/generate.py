@@ -17,7 +17,7 @@ from selftrain.storage.tables import PAIRS, Instruction, scan_instructions
 from selftrain.workers.context import Context, generator, instructions
 from selftrain.workers.engine import Completion, Sampling
 from selftrain.workers.sampling import Load, Sampler, load_sampler
-from selftrain.workers.shards import Made, Row, ShardedStage, bounds, digests, total
+from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests, total
 
 
 def run(context: Context, load: Load = load_sampler) -> None:
@@ -27,7 +27,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
     source, (model_name, model) = instructions(context), generator(context)
     count, drops = count_instructions(source.path, spec)
     stage = ShardedStage(
-        context, PAIRS, min(spec.generate.shards, count),
+        context, PAIRS, cut(count, spec.generate.shards, completions=2),
         inputs={"instructions": source.digest, model_name: model.digest},
         prompts=digests({"answer": answer, "variation": variation}),
     )  # fmt: skip

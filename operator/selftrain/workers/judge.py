@@ -19,7 +19,7 @@ from selftrain.workers.context import Context, finished, input_name, judge
 from selftrain.workers.engine import Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
 from selftrain.workers.sampling import Load, Sampled, load_sampler
-from selftrain.workers.shards import Made, Row, ShardedStage, bounds, digests
+from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
 
 PAIRS_STEP = Step(1, Stage.GENERATE)
 
@@ -44,7 +44,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
     parts = finished(context, PAIRS_STEP).parts
     model_name, model = judge(context, judge_iteration(context.work.step))
     stage = ShardedStage(
-        context, JUDGMENTS, min(settings.shards, count_rows(parts)),
+        context, JUDGMENTS, cut(count_rows(parts), settings.shards, len(Order) * settings.samples),
         inputs={input_name(PAIRS_STEP): manifest_digest(context.store, context.layout, PAIRS_STEP), model_name: model.digest},
         prompts=digests({"judge": template}),
     )  # fmt: skip

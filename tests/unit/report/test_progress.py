@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from selftrain.api.load import run_of
+from selftrain.api.names import Layout
+from selftrain.api.stages import Stage, Step
 from selftrain.report.progress import progress
+from selftrain.storage.commit import write_shard
 from selftrain.storage.folder import FolderStore
 from selftrain.storage.protocol import ObjectStore
 
@@ -32,8 +35,12 @@ def test_before_anything_is_known(store: ObjectStore) -> None:
 
 
 def test_shards_are_counted(store: ObjectStore) -> None:
-    said = line(store, {"iteration": 1, "progress": "1/5", "stage": "judge", "attempt": 1})
-    assert said.endswith("; 0 of at most 64 shards")
+    status = {"iteration": 1, "progress": "1/5", "stage": "judge", "attempt": 1}
+    assert line(store, status).endswith("; no shard yet")
+    layout = Layout("default", "small", "local")
+    for shard in (0, 2):
+        write_shard(store, layout, Step(1, Stage.JUDGE), shard, b"rows", work="0" * 64, of=12, tokens=300, seconds=2.0)
+    assert line(store, status).endswith("; 2 of 12 shards, 150 tokens/s")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def corrupt(call: Callable[[], object], match: str) -> None:
 
 def test_a_shard_is_data_under_its_hash_and_a_marker_that_names_it(store: FolderStore) -> None:
     shard = write_shard(
-        store, LAYOUT, STEP, 17, b"rows", work=OURS, rows=4, counts={"in": 5}, drops={Drop.TOO_LONG: 1}, tokens=9, seconds=1.5
+        store, LAYOUT, STEP, 17, b"rows", work=OURS, of=20, rows=4, counts={"in": 5}, drops={Drop.TOO_LONG: 1}, tokens=9, seconds=1.5
     )
     digest = sha256(b"rows").hexdigest()
     assert [info.key for info in store.list("")] == [
@@ -61,14 +61,14 @@ def test_a_shard_is_data_under_its_hash_and_a_marker_that_names_it(store: Folder
 
 def test_a_file_is_stored_like_bytes(store: FolderStore, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"rows")
-    from_file = write_shard(store, LAYOUT, STEP, 0, tmp_path / "file", work=OURS)
+    from_file = write_shard(store, LAYOUT, STEP, 0, tmp_path / "file", work=OURS, of=4)
     assert from_file.part.sha256 == sha256(b"rows").hexdigest()
     assert store.read(from_file.part.key) == b"rows"
 
 
 def test_the_first_marker_of_a_shard_stands(store: FolderStore) -> None:
-    first = write_shard(store, LAYOUT, STEP, 3, b"first", work=OURS)
-    second = write_shard(store, LAYOUT, STEP, 3, b"second", work=OURS)
+    first = write_shard(store, LAYOUT, STEP, 3, b"first", work=OURS, of=4)
+    second = write_shard(store, LAYOUT, STEP, 3, b"second", work=OURS, of=4)
     assert second == first == committed_shards(store, LAYOUT, STEP, OURS)[3]
     assert store.read(first.part.key) == b"first"
 
@@ -79,9 +79,9 @@ def test_data_without_a_marker_does_not_count(store: FolderStore) -> None:
 
 
 def test_shards_of_other_work_are_never_mixed_in(store: FolderStore) -> None:
-    write_shard(store, LAYOUT, STEP, 0, b"rows", work=THEIRS)
+    write_shard(store, LAYOUT, STEP, 0, b"rows", work=THEIRS, of=4)
     corrupt(lambda: committed_shards(store, LAYOUT, STEP, OURS), "00000.json was made from other settings")
-    corrupt(lambda: write_shard(store, LAYOUT, STEP, 0, b"rows", work=OURS), "other settings")
+    corrupt(lambda: write_shard(store, LAYOUT, STEP, 0, b"rows", work=OURS, of=4), "other settings")
     assert len(committed_shards(store, LAYOUT, STEP, THEIRS)) == 1
 
 

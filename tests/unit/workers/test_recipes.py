@@ -11,7 +11,7 @@ from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Manifest, Order, Part
 from selftrain.api.stages import Stage
 from selftrain.storage.commit import read_manifest
-from selftrain.workers import evaluate, generate, judge
+from selftrain.workers import evaluate, generate, judge, shards
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
 from selftrain.workers.exits import Drained
@@ -180,6 +180,12 @@ def test_pods_share_the_shards_and_the_last_one_commits(bench: "Bench") -> None:
 def test_there_are_no_more_shards_than_items(bench: "Bench") -> None:
     context = make_pairs(bench, generate={"shards": 64})
     assert len(manifest(context).parts) == 10
+
+
+def test_shards_are_cut_smaller_than_wanted_where_they_would_be_too_large() -> None:
+    assert shards.cut(20_000, 64, 30) == 74
+    assert shards.cut(20_000, 512, 30) == 512
+    assert shards.cut(10, 64, 30) == 10
 
 
 def test_a_drained_pod_finishes_what_is_under_way_and_no_more(bench: "Bench") -> None:
