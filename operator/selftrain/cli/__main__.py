@@ -7,17 +7,65 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selftrain.api.errors import SelfTrainError
+from selftrain.method.benchmarks import NAMES
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="selftrain", description="Self-taught evaluators: a better LLM judge without human labels.")
     commands = parser.add_subparsers(dest="command", required=True)
-    local = commands.add_parser("local", help="run a manifest on this machine, without a cluster; resumes where it stopped")
+    _add_local(commands.add_parser("local", help="run a manifest on this machine, without a cluster; resumes where it stopped"))
+    _add_score(commands.add_parser("score", help="a benchmark's official numbers from rows of JSON lines"))
+    parse = commands.add_parser("parse", help='the verdict in each text: {"text"} a line on stdin, {"verdict"} a line on stdout')
+    parse.add_argument("--rule", choices=("strict", "lenient"), default="strict", help="strict: one verdict or none (default)")
+    parse.set_defaults(run=_parse)
+    compare = commands.add_parser("compare", help="paired test of two judges on the same pairs")
+    for name in ("first", "second"):
+        compare.add_argument(name, type=Path, help="rows of the benchmark `pairs`")
+    compare.set_defaults(run=_compare)
+    return parser
+
+
+def _add_local(local: argparse.ArgumentParser) -> None:
     local.add_argument("manifest", type=Path, help="YAML file with one SelfTrainRun")
     local.add_argument("--store", help="store to use instead of the manifest's, for example file:///data/runs or s3://bucket/prefix")
     local.add_argument("--work", type=Path, default=_cache() / "local", help="folder for logs and scratch files (default: %(default)s)")
     local.add_argument("--summary", type=Path, help="write the summary to this JSON file")
-    return parser
+    local.set_defaults(run=_local)
+
+
+def _add_score(score: argparse.ArgumentParser) -> None:
+    score.add_argument("benchmark", choices=NAMES)
+    score.add_argument("rows", type=Path, help="file of JSON lines; - is standard input")
+    score.add_argument("--prior-sets", action="store_true", help="rewardbench: the old leaderboard's rule, with Prior Sets at half weight")
+    score.set_defaults(run=_score)
+
+
+def _local(options: argparse.Namespace) -> int:
+    from selftrain.local.command import local
+
+    return local(options.manifest, options.store, options.work, options.summary)
+
+
+def _score(options: argparse.Namespace) -> int:
+    from selftrain.cli.rows import say
+    from selftrain.cli.score import score
+
+    say(score(options.benchmark, options.rows, prior_sets=options.prior_sets).as_json())
+    return 0
+
+
+def _parse(options: argparse.Namespace) -> int:
+    from selftrain.cli.parse import parse
+
+    return parse(options.rule)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from selftrain.cli.compare import compare
+    from selftrain.cli.rows import say
+
+    say(compare(options.first, options.second))
+    return 0
 
 
 def _cache() -> Path:
@@ -28,9 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Errors meant for people are one line on stderr; exit code 2 says the input was wrong."""
     options = _parser().parse_args(arguments)
     try:
-        from selftrain.local.command import local
-
-        return local(options.manifest, options.store, options.work, options.summary)
+        return int(options.run(options))
     except SelfTrainError as error:
         print(f"selftrain: {error.reason}: {error}", file=sys.stderr)
         return 2

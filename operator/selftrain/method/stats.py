@@ -5,7 +5,7 @@ from math import sqrt
 Z95 = 1.959963984540054
 
 
-def wilson(correct: int, total: int, z: float = Z95) -> tuple[float, float]:
+def wilson(correct: float, total: float, z: float = Z95) -> tuple[float, float]:
     """95 % score interval of a share (Wilson 1927), which stays within 0 and 1 and is not empty at the ends."""
     if total == 0:
         return 0.0, 1.0

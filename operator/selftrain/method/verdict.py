@@ -1,17 +1,36 @@
 """Reading a verdict out of a judgment."""
 
-import re
-
 from selftrain.api.records import Verdict
 
-TOKEN = re.compile(r"\[\[(A|B)\]\]")
+TIE = "tie"
+SAID = {f"[[{verdict}]]": verdict for verdict in Verdict}
+TIE_SAID = "[[C]]"
 
 
 def parse_verdict(text: str) -> Verdict | None:
     """The one verdict in `text`, however often it is said; None if there is none or both.
 
-    Strict, as in the released code that builds training data. The benchmarks' own scorers are lenient and read
-    "if ... [[A]] ... else [[B]]" as A. A tie, [[C]], is no verdict: pairs have a winner by construction.
+    Strict, as in the released code that builds training data. A tie, [[C]], is no verdict: pairs have a winner by construction.
     """
-    found = set(TOKEN.findall(text))
-    return Verdict(found.pop()) if len(found) == 1 else None
+    found = [verdict for token, verdict in SAID.items() if token in text]
+    return found[0] if len(found) == 1 else None
+
+
+def read_strict(text: str) -> str | None:
+    """As `parse_verdict`, but a text that says only [[C]] is a tie."""
+    found = [verdict for token, verdict in SAID.items() if token in text]
+    if len(found) == len(SAID):
+        return None
+    return found[0].value if found else _tie(text)
+
+
+def read_lenient(text: str) -> str | None:
+    """The first of A, B and tie that occurs anywhere, as benchmarks read it: "if ... [[A]] ... else [[B]]" is A.
+
+    Source: FastChat's run_judge_single and, but for ties, RewardBench's process_judgement.
+    """
+    return next((verdict.value for token, verdict in SAID.items() if token in text), _tie(text))
+
+
+def _tie(text: str) -> str | None:
+    return TIE if TIE_SAID in text else None

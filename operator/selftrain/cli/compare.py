@@ -1,0 +1,44 @@
+"""selftrain compare: a paired test of two judges' verdicts on the same pairs."""
+
+from pathlib import Path
+from typing import Any
+
+from selftrain.cli.rows import bad, read_rows
+from selftrain.cli.score import PairRow
+from selftrain.method.benchmarks import pairs
+from selftrain.method.stats import mcnemar
+
+Key = tuple[str, str]
+
+
+def compare(first: Path, second: Path) -> dict[str, Any]:
+    """Wins and losses of the first judge against the second; pairs that only one file has are counted, not compared."""
+    ours, theirs = _read(first), _read(second)
+    common = sorted(ours.keys() & theirs.keys())
+    if not common:
+        message = f"{first} and {second} have no pair in common"
+        raise bad(message)
+    for key in common:
+        if ours[key].label != theirs[key].label:
+            message = f"the files disagree on the label of pair {key[1]}"
+            raise bad(message)
+    return {
+        "pairs": len(common),
+        "only_first": len(ours) - len(common),
+        "only_second": len(theirs) - len(common),
+        "first": pairs.numbers([ours[key] for key in common]),
+        "second": pairs.numbers([theirs[key] for key in common]),
+        "by_order": _paired([(a, b) for key in common for a, b in zip(ours[key].right, theirs[key].right, strict=True)]),
+        "strict": _paired([(all(ours[key].right), all(theirs[key].right)) for key in common]),
+    }
+
+
+def _read(path: Path) -> dict[Key, pairs.Row]:
+    rows = [row.as_pair() for row in read_rows(path, PairRow, lambda row: (row.subset, row.id))]
+    return {(row.subset, row.id): row for row in rows}
+
+
+def _paired(decided: list[tuple[bool, bool]]) -> dict[str, Any]:
+    """Exact McNemar."""
+    wins, losses = sum(a and not b for a, b in decided), sum(b and not a for a, b in decided)
+    return {"wins": wins, "losses": losses, "p": mcnemar(wins, losses)}

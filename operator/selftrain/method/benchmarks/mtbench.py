@@ -1,0 +1,55 @@
+"""MT-Bench (Zheng et al. 2023, arXiv 2306.05685): agreement of a judge with people, with and without ties.
+
+Source: fastchat/llm_judge/compute_agreement.py of lm-sys/FastChat, 0e6d3e4.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from selftrain.method.benchmarks.score import NOTHING, Score, Scored
+
+NAME = "mt-bench"
+TIE = "tie"
+TURNS = (1, 2)
+
+
+class Row(NamedTuple):
+    """One comparison of two models' answers in one turn. A judge's missing verdict agrees with nobody."""
+
+    turn: int
+    judge: str | None
+    people: Sequence[str]
+
+
+def score(rows: Iterable[Row]) -> Scored:
+    """Agreed and total votes of people, by turn, with ties counted as a verdict and with all ties left out. Overall is with ties."""
+    items = list(rows)
+    parts = {
+        f"turn {turn} {'with' if ties else 'without'} ties": agreement((row for row in items if row.turn == turn), ties=ties)
+        for turn in TURNS
+        for ties in (True, False)
+    }
+    without = _share(*agreement(items, ties=False))
+    shown = {name: _share(*pair).as_json(agreed=pair[0], total=pair[1]) for name, pair in parts.items()}
+    return Scored(NAME, _share(*agreement(items, ties=True)), shown, {"without ties": without.as_json()})
+
+
+def agreement(rows: Iterable[Row], *, ties: bool) -> tuple[int, int]:
+    """Votes of people that agree with the judge, and all that were compared."""
+    agreed = total = 0
+    for row in rows:
+        judge = _plain(row.judge)
+        for vote in map(_plain, row.people):
+            if ties or TIE not in (judge, vote):
+                total += 1
+                agreed += judge == vote
+    return agreed, total
+
+
+def _plain(vote: str | None) -> str | None:
+    """FastChat knows several spellings of a tie."""
+    return TIE if vote and TIE in vote else vote
+
+
+def _share(agreed: int, total: int) -> Score:
+    return Score(agreed / total, total, float(total)) if total else NOTHING

@@ -1,0 +1,73 @@
+"""A benchmark's score: a weighted mean of items, each worth something between 0 and 1."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from selftrain.method.stats import wilson
+
+
+@dataclass(frozen=True)
+class Score:
+    """A share with what it rests on."""
+
+    value: float
+    count: int
+    """Items."""
+    effective: float
+    """Equally weighted items that would know it as well (Kish 1965): all of them where all weigh the same."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %; Wilson's, on the effective number of items. A Ties score may be 1.01, which counts as 1 here."""
+        return wilson(min(1.0, self.value) * self.effective, self.effective)
+
+    def as_json(self, **more: object) -> dict[str, Any]:
+        """The score among others of its kind."""
+        return {"score": self.value, "count": self.count, "interval": list(self.interval), **more}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What `selftrain score` prints. A part's name is the benchmark's own."""
+
+    benchmark: str
+    overall: Score | None
+    """None where a part is missing without which the benchmark has no overall score."""
+    parts: Mapping[str, Any]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What only this benchmark has."""
+
+    def as_json(self) -> dict[str, Any]:
+        """One JSON object."""
+        overall = self.overall
+        return {
+            "benchmark": self.benchmark,
+            "overall": overall.value if overall else None,
+            "count": overall.count if overall else 0,
+            "interval": list(overall.interval) if overall else None,
+            "parts": self.parts,
+            **self.details,
+        }
+
+
+def mean(items: Sequence[float]) -> Score:
+    """Items of equal weight."""
+    return Score(sum(items) / len(items), len(items), float(len(items)))
+
+
+def weighted(scores: Iterable[tuple[float, Score]]) -> Score:
+    """Weighted mean of scores; the weights need not add up to 1."""
+    known = list(scores)
+    total = sum(weight for weight, _ in known)
+    shares = [(weight / total, score) for weight, score in known]
+    noise = sum(share**2 / score.effective for share, score in shares if score.effective)
+    return Score(
+        value=sum(share * score.value for share, score in shares),
+        count=sum(score.count for _, score in shares),
+        effective=1 / noise if noise else 0.0,
+    )
+
+
+NOTHING = Score(0.0, 0, 0.0)
+"""A part without items, where the official code counts it as zero."""

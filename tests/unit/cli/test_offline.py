@@ -1,0 +1,129 @@
+"""Commands for outputs that people bring: files in, one JSON document out, and each mistake told with its line."""
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from selftrain.cli.__main__ import main
+
+Rows = list[dict[str, Any]]
+TIES = {"subset": "Ties", "num_correct": 1, "ratings": [9, 2]}
+SCORED: dict[str, tuple[Rows, float]] = {
+    "rewardbench": ([{"id": 1, "subset": "hep-go", "result": 1}, {"id": 2, "subset": "hep-go", "result": 0.5, "other": "column"}], 0.1875),
+    "judgebench": ([{"id": "a", "source": "mmlu-pro-law", "label": "A>B", "decisions": ["A>B", None]}], 1.0),
+    "mt-bench": ([{"question_id": 81, "turn": 1, "model_a": "x", "model_b": "y", "judge": "tie", "human": ["tie", "model_a"]}], 0.5),
+    "pairs": ([{"id": 1, "subset": "s", "label": "A", "verdicts": ["A", None]}], 0.5),
+    "rm-bench": (
+        [
+            {"id": 1, "domain": "chat", "score_chosen": [3, 3, 3], "score_rejected": [1, 2, 2.5]},
+            *({"id": 2, "domain": domain, "wins": [[0, 0.5, 1]] * 3} for domain in ("code", "math", "safety-refuse")),
+        ],
+        0.625,
+    ),
+    "rewardbench2": (
+        [
+            *({"id": 1, "subset": name, "position": "C", "winner": "C"} for name in ("Factuality", "Focus", "Precise IF")),
+            *({"id": 1, "subset": name, "ratings": [1, 2, 3, -1]} for name in ("Math", "Safety")),
+            {"id": "ref:3", **TIES}, {"id": "tied:3", "subset": "Ties", "num_correct": 2, "ratings": [5, 4, 2]},
+        ],
+        (3 + 1.0 + 0.01 * 0.7615941559557649) / 6,
+    ),
+}  # fmt: skip
+
+
+def write(path: Path, rows: Rows) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.mark.parametrize("benchmark", SCORED)
+def test_a_score_is_one_json_document(tmp_path: Path, capsys: pytest.CaptureFixture[str], benchmark: str) -> None:
+    rows, overall = SCORED[benchmark]
+    assert main(["score", benchmark, write(tmp_path / "rows.jsonl", rows)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["benchmark"] == benchmark
+    assert told["overall"] == pytest.approx(overall)
+    assert told["interval"][0] <= min(1, told["overall"]) <= told["interval"][1]
+    assert told["count"] > 0
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("rewardbench", {"id": 1, "subset": "hep-perl", "result": 1}, "no subset 'hep-perl'"),
+    ("rewardbench", {"id": 1, "subset": "hep-go", "result": 0.7}, "not 1, 0 or 0.5"),
+    ("rewardbench", {"id": 1, "result": 1}, "subset: Field required"),
+    ("rewardbench2", {"id": 1, "subset": "Math", "ratings": ["good", 1, 1, 1]}, "ratings.0: Input should be a valid number"),
+    ("rewardbench2", {"id": 1, "subset": "Chat", "ratings": [1, 1, 1, 1]}, "no subset 'Chat'"),
+    ("rewardbench2", {"id": 1, "subset": "Math", "ratings": [1, 2], "position": "A"}, "either position and winner, or ratings"),
+    ("rewardbench2", {"id": "3", **TIES}, "neither ref:N nor tied:N"),
+    ("rewardbench2", {"id": "ref:3", **TIES, "num_correct": 2}, "right and wrong answers"),
+    ("judgebench", {"id": 1, "source": "trivia", "label": "A>B", "decisions": [None, None]}, "no source 'trivia'"),
+    ("judgebench", {"id": 1, "source": "mmlu-pro", "label": "A", "decisions": [None, None]}, "label: Input should be 'A>B' or 'B>A'"),
+    ("rm-bench", {"id": 1, "domain": "law", "wins": [[1, 1, 1]] * 3}, "no domain 'law'"),
+    ("rm-bench", {"id": 1, "domain": "chat", "wins": [[1, 1, 2]] * 3}, "wins are 0, 0.5 or 1"),
+    ("rm-bench", {"id": 1, "domain": "chat", "score_chosen": [1, 1, 1]}, "either score_chosen and score_rejected, or wins"),
+    ("mt-bench", {"question_id": 1, "turn": 3, "model_a": "x", "model_b": "y", "judge": None, "human": []}, "turn: Input should be 1 or 2"),
+    ("pairs", {"id": 1, "label": "A", "verdicts": ["A"]}, "verdicts: List should have at least 2"),
+]
+
+
+@pytest.mark.parametrize(("benchmark", "row", "words"), BAD)
+def test_a_mistake_is_told_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], benchmark: str, row: dict[str, Any], words: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n" + json.dumps(row) + "\n")
+    assert main(["score", benchmark, str(path)]) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "line 2" in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "has no rows"), ("{\n", "line 1: Invalid JSON")])
+def test_files_that_are_no_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(text)
+    assert main(["score", "pairs", str(tmp_path / "rows.jsonl")]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_an_item_may_not_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, _ = SCORED["judgebench"]
+    assert main(["score", "judgebench", write(tmp_path / "rows.jsonl", rows * 2)]) == 2
+    assert "line 2: the same item is in line 1" in capsys.readouterr().err
+
+
+def test_prior_sets_belong_to_rewardbench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "pairs", write(tmp_path / "rows.jsonl", SCORED["pairs"][0]), "--prior-sets"]) == 2
+    assert "pairs has no Prior Sets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rule", "verdicts"), [("strict", ["A", None, "tie", None]), ("lenient", ["A", "A", "tie", None])])
+def test_verdicts_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rule: str, verdicts: list[str | None]
+) -> None:
+    texts = ["so [[A]], yes [[A]]", "if long [[B]], else [[A]]", "[[C]]", "A is better"]
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(lines)))
+    assert main(["parse", "--rule", rule]) == 0
+    assert [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()] == verdicts
+
+
+def test_two_judges_are_compared_pair_by_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = [{"id": n, "label": "A", "verdicts": ["A", "B"]} for n in range(8)]
+    poor = [{"id": n, "label": "A", "verdicts": ["A", "A"]} for n in range(1, 9)]
+    assert main(["compare", write(tmp_path / "a", good), write(tmp_path / "b", poor)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pairs"], told["only_first"], told["only_second"]) == (7, 1, 1)
+    assert told["by_order"] == {"wins": 7, "losses": 0, "p": 2 / 2**7}
+    assert told["strict"] == {"wins": 7, "losses": 0, "p": 2 / 2**7}
+    assert (told["first"]["accuracy"], told["second"]["accuracy"]) == (1, 0.5)
+
+
+def test_labels_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 1, "label": "B", "verdicts": ["A", "B"]}]
+    assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
+    assert "disagree on the label of pair 1" in capsys.readouterr().err
