@@ -27,6 +27,9 @@ from selftrain.workers.context import Context, finished
 from selftrain.workers.exits import Drain
 from selftrain.workers.machine import environment, read_machine
 
+TUNED: dict[str, Any] = {"enable_chunked_prefill": False, "enable_prefix_caching": True}
+"""What proved fastest for these prompts on CPUs."""
+
 PAIRS, JUDGE = Step(1, Stage.GENERATE), Step(1, Stage.JUDGE)
 
 
@@ -67,9 +70,13 @@ def sample_bare(result: Path) -> None:
     from vllm import LLM, SamplingParams  # noqa: PLC0415 - the environment is read when it is imported
 
     model = work.spec.model.uri.removeprefix("file://")
-    llm = LLM(model, max_model_len=settings.max_model_length, max_num_seqs=settings.max_sequences, enforce_eager=True)
+    llm = LLM(model, max_model_len=settings.max_model_length, max_num_seqs=settings.max_sequences, enforce_eager=True, **TUNED)
     how = SamplingParams(
-        n=settings.samples, temperature=float(settings.temperature), top_p=float(settings.top_p), max_tokens=settings.max_tokens
+        n=settings.samples,
+        temperature=float(settings.temperature),
+        top_p=float(settings.top_p),
+        max_tokens=settings.max_tokens,
+        detokenize=False,
     )
     begun = time.monotonic()
     outputs = llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], how, use_tqdm=False)
