@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trial.patience import waiting
+
 ROOT = Path(__file__).parents[2]
 HACK = ROOT / "hack" / "cluster"
 IMAGES = ("controller", "generate", "train", "versitygw")
@@ -80,7 +82,8 @@ def why_not() -> str | None:
 def embedded() -> Cluster:
     """The embedded cluster, built and started if need be."""
     subprocess.run([HACK / "packages.sh"], check=True)
-    folder = Path(_output(HACK / "build.sh"))
+    with waiting("building the cluster's programs"):  # the Go compiler says nothing for minutes
+        folder = Path(_output(HACK / "build.sh"))
     return Cluster(str(folder / "kubectl"), str(folder / "helm"), Path(_output(HACK / "up.sh")))
 
 
@@ -95,7 +98,8 @@ def current() -> Cluster:
 
 def loaded_images() -> dict[str, str]:
     """Images by name, built and loaded into the embedded cluster."""
-    lines = _output(HACK / "images.sh", *IMAGES).splitlines()
+    with waiting("building the images"):
+        lines = _output(HACK / "images.sh", *IMAGES).splitlines()
     return dict(line.split("=", 1) for line in lines)
 
 

@@ -19,6 +19,7 @@ from selftrain.report.summary import Summary, summarize, table
 from trial.cluster import ROOT, Cluster, ClusterError, current, embedded, loaded_images, why_not
 from trial.follow import follow, store_of
 from trial.install import BUCKET, install, placed, reachable_store, upload
+from trial.patience import waiting
 
 EXAMPLE = ROOT / "examples" / "smollm2"
 NAMESPACE = "selftrain-demo"
@@ -39,7 +40,8 @@ def world() -> Path:
     folder = cache / f"smollm2-{key}"
     if not (folder / "seed").exists():
         say("making the seed judge and its world (some minutes, once)")
-        subprocess.run([sys.executable, str(EXAMPLE / "seed.py"), str(folder)], check=True)
+        with waiting("making the seed judge"):
+            subprocess.run([sys.executable, str(EXAMPLE / "seed.py"), str(folder)], check=True)
     return folder
 
 
