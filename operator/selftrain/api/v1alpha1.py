@@ -5,6 +5,7 @@ Defaults are the paper's (Wang et al. 2024, arXiv 2408.02666) or, where it is si
 resource records what was run and an upgrade of the operator cannot change it.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from pydantic import Field, model_validator
 
 from selftrain.api.base import ApiModel, Decimal, DnsLabel, DnsName, KeyedBy, Share, Text
 from selftrain.api.pods import PodSettings
+from selftrain.api.recipes import RECIPES, NegativeKind, Recipe
 from selftrain.api.status import Status
 
 GROUP = "selftrain.dev"
@@ -146,8 +148,24 @@ class SamplingStage(PodSettings):
     """Further vLLM engine arguments."""
 
 
+class Negative(ApiModel):
+    """A kind of worse answer."""
+
+    kind: NegativeKind
+    """A variation is a good answer to a similar but different instruction (paper). A disagreement is an answer that most of the
+    generator's other answers to the same instruction contradict; it needs generate.answers above 1, and answers short enough to be
+    equal."""
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How often this kind is tried first, beside the others' weights. Where it yields nothing, the next kind is tried."""
+
+
 class Generate(SamplingStage):
-    """Writes an answer, a variation of the instruction, and an answer to that: the worse one. Runs once, pairs are fixed."""
+    """Writes an answer to each instruction and a worse one. Runs once, pairs are fixed."""
+
+    answers: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Answers an instruction. Of several, the one that most agree on is the better answer of the pair. Absent means the recipe's."""
+    negatives: Annotated[list[Negative], Field(min_length=1, max_length=8), KeyedBy("kind")] | None = None
+    """Kinds of worse answers. Absent means the recipe's."""
 
 
 class Judge(SamplingStage):
@@ -161,6 +179,12 @@ class Judge(SamplingStage):
 
 class Select(PodSettings):
     """Keeps one correct judgment an ordered pair, drawn at random, and balances the verdicts A and B (paper)."""
+
+    minimum_pass_rate: Share | None = None
+    """Keep an ordered pair only if at least this share of its judgments is right: luck gets through a single one. Absent means the
+    recipe's."""
+    require_mirror: bool | None = None
+    """Keep an ordered pair only if the same pair passes in the other order too; needs judge.orders both. Absent means the recipe's."""
 
 
 class Train(PodSettings):
@@ -249,8 +273,9 @@ class Retries(ApiModel):
 class Spec(ApiModel):
     """What to run. Everything that defines the result is immutable."""
 
-    recipe: Literal["paper"] = "paper"
-    """Preset of the method: paper is Self-Taught Evaluators as published."""
+    recipe: Literal["paper", "improved"] = "paper"
+    """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published, improved adds near misses to the
+    pairs and keeps judgments only where both orders are judged right."""
     iterations: Annotated[int, Field(ge=1, le=50)] = 5
     """Rounds of judge, select, train and evaluate; may be raised later. Source: paper."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 42
@@ -286,6 +311,18 @@ class Spec(ApiModel):
     ttl_seconds_after_finished: Annotated[int, Field(ge=300, le=31_536_000)] = 604_800
     """Seconds a finished Job is kept for its logs and for the operator to see why it failed. The run itself and its data
     are never deleted."""
+
+    @property
+    def resolved(self) -> Recipe:
+        """The method's choices for this run: its own where they are set, else the recipe's."""
+        preset, generate, select = RECIPES[self.recipe], self.generate, self.select
+        own = {kind.kind: kind.weight for kind in generate.negatives} if generate.negatives else None
+        return Recipe(
+            answers=preset.answers if generate.answers is None else generate.answers,
+            negatives=preset.negatives if own is None else own,
+            minimum_pass_rate=preset.minimum_pass_rate if select.minimum_pass_rate is None else select.minimum_pass_rate,
+            require_mirror=preset.require_mirror if select.require_mirror is None else select.require_mirror,
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
@@ -330,6 +367,19 @@ def _fits(stage: str) -> Callable[[Spec], bool]:
     return holds
 
 
+def _resolved(field: str, of: Callable[[Recipe], bool | int], own: str | None = None) -> str:
+    """CEL for a field that a recipe chooses where it is absent; `own` is what is made of it where it is not."""
+    presets = ", ".join(f"'{name}': {json.dumps(of(recipe))}" for name, recipe in RECIPES.items())
+    return f"(has(self.{field}) ? {own or f'self.{field}'} : {{{presets}}}[self.recipe])"
+
+
+DISAGREES = _resolved(
+    "generate.negatives",
+    lambda recipe: NegativeKind.DISAGREEMENT in recipe.negatives,
+    "self.generate.negatives.exists(n, n.kind == 'disagreement')",
+)
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule across fields of the spec, as CEL for the API server and as Python for local runs; a test holds the two together."""
@@ -349,6 +399,16 @@ RULES = (
         "self.train.offload == 'none' || self.train.zeroStage >= 1",
         "train.offload needs train.zeroStage 1 or more",
         lambda spec: spec.train.offload == "none" or spec.train.zero_stage >= 1,
+    ),
+    Rule(
+        f"{_resolved('generate.answers', lambda recipe: recipe.answers)} > 1 || !{DISAGREES}",
+        "generate.negatives: disagreement needs generate.answers above 1",
+        lambda spec: spec.resolved.answers > 1 or NegativeKind.DISAGREEMENT not in spec.resolved.negatives,
+    ),
+    Rule(
+        f"!{_resolved('select.requireMirror', lambda recipe: recipe.require_mirror)} || self.judge.orders == 'both'",
+        "select.requireMirror needs judge.orders both",
+        lambda spec: not spec.resolved.require_mirror or spec.judge.orders == "both",
     ),
     Rule(
         "self.train.tokensPerUpdate >= self.train.sequenceLength",

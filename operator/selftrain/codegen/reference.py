@@ -1,10 +1,12 @@
 """The API reference: one section for each type, from its docstrings and bounds."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
 
 from selftrain.api.base import ApiModel
+from selftrain.api.recipes import RECIPES, Recipe
 from selftrain.api.v1alpha1 import KIND, MUTABLE, NAME_LIMIT, SelfTrainRun, Spec
 
 Node = dict[str, Any]
@@ -16,6 +18,14 @@ Everything in `spec` that defines the result is immutable; {", ".join(f"`{Spec.m
 may change at any time (`iterations` may only grow). Decimals are strings, since YAML readers disagree about `1e-5`.
 """
 
+CHOICES: dict[str, Callable[[Recipe], str]] = {
+    "generate.answers": lambda recipe: str(recipe.answers),
+    "generate.negatives": lambda recipe: ", ".join(f"{kind} (weight {weight})" for kind, weight in recipe.negatives.items()),
+    "select.minimumPassRate": lambda recipe: recipe.minimum_pass_rate,
+    "select.requireMirror": lambda recipe: str(recipe.require_mirror).lower(),
+}
+"""What a recipe chooses, by the field of the spec that wins over it."""
+
 
 def reference_page() -> str:
     """Every type that can be reached from SelfTrainRun, in the order in which a reader meets it."""
@@ -25,7 +35,14 @@ def reference_page() -> str:
     bases = [base.__name__ for name in names for base in types[name].__mro__[1:] if base in types.values()]
     order = list(dict.fromkeys([*names, *bases]))
     schemas = {name: raw["$defs"].get(name) or types[name].model_json_schema(by_alias=True) for name in order}
-    return INTRODUCTION + "".join(_section(types[name], schemas[name], raw["$defs"]) for name in order)
+    return INTRODUCTION + _recipes() + "".join(_section(types[name], schemas[name], raw["$defs"]) for name in order)
+
+
+def _recipes() -> str:
+    """What each preset chooses, field by field."""
+    head = f"| field | {' | '.join(f'`{name}`' for name in RECIPES)} |\n| --- |{' --- |' * len(RECIPES)}\n"
+    rows = (f"| `{field}` | {' | '.join(text(recipe) for recipe in RECIPES.values())} |\n" for field, text in CHOICES.items())
+    return "\n## Recipes\n\nWhat `spec.recipe` chooses for fields that are left out. A field that is set wins.\n\n" + head + "".join(rows)
 
 
 def _status_types(defs: dict[str, Node], types: dict[str, type[ApiModel]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop, Order
 from selftrain.method.variation import parse_variation
 
@@ -16,11 +17,12 @@ class Written:
 
 @dataclass(frozen=True)
 class Pair:
-    """What judges are shown. `variation` is kept for people to look at; no judge sees it."""
+    """What judges are shown, and how it was made. No judge sees the variation; it is kept for people to look at."""
 
     chosen: str
     rejected: str
-    variation: str
+    kind: NegativeKind
+    variation: str | None = None
 
 
 def check_answer(answer: Written) -> Drop | None:
@@ -43,7 +45,7 @@ def build_pair(instruction: str, answer: Written, variation: Written) -> Pair | 
         return Drop.SAME_INSTRUCTION
     if _same(varied.answer, chosen):
         return Drop.SAME_ANSWER
-    return Pair(chosen, varied.answer, varied.instruction)
+    return Pair(chosen, varied.answer, NegativeKind.VARIATION, varied.instruction)
 
 
 def shown(instruction: str, chosen: str, rejected: str, order: Order) -> dict[str, str]:
@@ -52,6 +54,10 @@ def shown(instruction: str, chosen: str, rejected: str, order: Order) -> dict[st
     return {"instruction": instruction, "answer_a": first, "answer_b": second}
 
 
+def normal(text: str) -> str:
+    """The text without what does not count when answers are compared: case and spacing."""
+    return " ".join(text.casefold().split())
+
+
 def _same(one: str, other: str) -> bool:
-    """Equal but for case and spacing."""
-    return one.casefold().split() == other.casefold().split()
+    return normal(one) == normal(other)

@@ -9,6 +9,7 @@ If the process dies after any of these steps, the next attempt goes on from what
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -32,7 +33,7 @@ def work_digest(work: Work, prompts: Mapping[str, str], inputs: Mapping[str, str
     """Digest of everything that decides what a stage writes. Runs that share it may adopt each other's data."""
     settings = getattr(work.spec, work.stage).model_dump(mode="json", exclude=set(WHERE_NOT_WHAT))
     content = {
-        "recipe": work.spec.recipe,
+        "recipe": asdict(work.spec.resolved),
         "seed": work.spec.seed,
         "iteration": work.iteration,
         "stage": work.stage,

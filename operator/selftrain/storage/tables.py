@@ -22,6 +22,7 @@ PAIRS = pa.schema(
         pa.field("chosen", pa.string()),
         pa.field("rejected", pa.string()),
         pa.field("variation", pa.string()),
+        pa.field("kind", pa.string()),
         pa.field("dropped", pa.string()),
     ]
 )

@@ -17,6 +17,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop, Order
 from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import Spec
 from selftrain.method.pairs import shown
 from selftrain.prompts import Template, resolve
 from selftrain.storage.commit import manifest_digest
@@ -32,6 +33,7 @@ DEALT = 2048
 """Examples put in order at once."""
 PAIRS_STEP = Step(1, Stage.GENERATE)
 
+BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
 # The name of a judgment, hashed once for each purpose.
 SELECTION = f"""
 CREATE TABLE selection AS
@@ -46,11 +48,21 @@ WITH judged AS (
         md5_number_lower('balance' || chr(31) || name) AS balance,
         md5_number_lower('shuffle' || chr(31) || name) AS shuffle
     FROM judged
-), drawn AS (
-    SELECT *, verdict = gold AND row_number() OVER (
-        PARTITION BY pair_id, "order", verdict = gold ORDER BY draw, sample
-    ) = 1 AS is_drawn
+), rated AS (
+    SELECT *, verdict IS NOT DISTINCT FROM gold AS is_right,
+        avg((verdict IS NOT DISTINCT FROM gold)::INT) OVER (PARTITION BY pair_id, "order") AS pass_rate
     FROM hashed
+), passed AS (
+    SELECT *, pass_rate > 0 AND pass_rate >= $minimum_pass_rate AS is_passed FROM rated
+), mirrored AS (
+    SELECT *, NOT $require_mirror OR {BOTH_ORDERS} AS is_mirrored
+    FROM passed
+    WINDOW pair AS (PARTITION BY pair_id)
+), drawn AS (
+    SELECT *, is_right AND is_passed AND is_mirrored AND row_number() OVER (
+        PARTITION BY pair_id, "order", is_right ORDER BY draw, sample
+    ) = 1 AS is_drawn
+    FROM mirrored
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY is_drawn, gold ORDER BY balance, pair_id) AS place
     FROM drawn
@@ -61,6 +73,8 @@ SELECT pair_id, "order", sample, gold, shuffle,
     CASE
         WHEN verdict IS NULL THEN '{Drop.UNPARSED}'
         WHEN verdict <> gold THEN '{Drop.WRONG}'
+        WHEN NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
+        WHEN NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
         WHEN NOT is_drawn THEN '{Drop.NOT_DRAWN}'
         WHEN place > each THEN '{Drop.UNBALANCED}'
     END AS dropped
@@ -88,7 +102,7 @@ def run(context: Context) -> None:
     if stage.missing(parallelism=1):
         pairs, judgments = (fetch_all(context.store, finished(context, step).parts, context.scratch) for step in steps)
         with open_database(context.scratch) as database:
-            counts, drops = select(database, judgments, context.work.spec.seed, context.work.iteration)
+            counts, drops = select(database, judgments, context.work.spec, context.work.iteration)
             require_selection(counts, drops)
             stage.write(0, Made(training_set(database, pairs, judgments, template), counts, drops))
     if (done := stage.complete()) is not None:
@@ -108,10 +122,19 @@ def open_database(scratch: Path) -> duckdb.DuckDBPyConnection:
 
 
 def select(
-    database: duckdb.DuckDBPyConnection, judgments: Sequence[Path], seed: int, iteration: int
+    database: duckdb.DuckDBPyConnection, judgments: Sequence[Path], spec: Spec, iteration: int
 ) -> tuple[dict[str, int], dict[Drop, int]]:
     """Decide on every judgment; counts and drops add up to the number of judgments."""
-    database.execute(SELECTION, {"judgments": _names(judgments), "seed": str(seed), "iteration": str(iteration)})
+    database.execute(
+        SELECTION,
+        {
+            "judgments": _names(judgments),
+            "seed": str(spec.seed),
+            "iteration": str(iteration),
+            "minimum_pass_rate": float(spec.resolved.minimum_pass_rate),
+            "require_mirror": spec.resolved.require_mirror,
+        },
+    )
     tally = database.execute("SELECT dropped, gold, count(*) FROM selection GROUP BY ALL").fetchall()
     kept = {letter: sum(n for dropped, gold, n in tally if dropped is None and gold == letter) for letter in ("A", "B")}
     drops = {reason: sum(n for dropped, _, n in tally if dropped == reason) for reason in Drop}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop, Order
 from selftrain.method.pairs import Pair, Written, build_pair, check_answer, shown
 from selftrain.method.variation import Variation, parse_variation
@@ -18,7 +19,7 @@ def tagged(instruction: str, answer: str) -> str:
 
 
 def test_a_pair() -> None:
-    assert pair(" Oslo. \n") == Pair("Oslo.", "The Baltic.", "Name a sea.")
+    assert pair(" Oslo. \n") == Pair("Oslo.", "The Baltic.", NegativeKind.VARIATION, "Name a sea.")
 
 
 @pytest.mark.parametrize(

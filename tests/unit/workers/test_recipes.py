@@ -52,7 +52,7 @@ def test_generate_writes_a_row_an_instruction_in_order(bench: "Bench") -> None:
     context = make_pairs(bench)
     assert [row["instruction"] for row in rows(context)] == [f"Do thing {number}." for number in range(10)]
     assert [part.rows for part in manifest(context).parts] == [3, 3, 4]
-    assert manifest(context).counts == {"rows": 10, "instructions": 10, "pairs": 10}
+    assert manifest(context).counts == {"rows": 10, "instructions": 10, "pairs": 10, "pairs by variation": 10}
     assert manifest(context).drops == {}
 
 
@@ -95,6 +95,46 @@ def test_a_run_without_a_pair_stops_and_says_what_was_dropped(bench: "Bench") ->
     assert error.value.reason is Reason.NO_PAIRS
     assert "10 malformed" in error.value.message
     assert read_manifest(context.store, context.layout, context.work.step) is None
+
+
+def by_seed(text: str, seed: int) -> str:
+    """Answers to one instruction: five of eight say 4, the others something else. Variations like those of `by_marker`."""
+    if "<instruction>" in text:
+        return f"<instruction>Another {seed}</instruction><answer>Off {seed}</answer>"
+    return "4" if seed % 8 < 5 else f"{seed % 8}"
+
+
+def test_disagreement_makes_near_misses_without_asking_again(bench: "Bench") -> None:
+    bench.engine.say = by_seed
+    context = make_pairs(bench, generate={"shards": 1, "answers": 8, "negatives": [{"kind": "disagreement"}]})
+    assert {(row["chosen"], row["kind"]) for row in rows(context)} == {("4", "disagreement")}
+    assert {row["rejected"] for row in rows(context)} <= {"5", "6", "7"}
+    assert len(bench.engine.asked) == 10
+    assert manifest(context).counts["pairs by disagreement"] == 10
+
+
+def test_where_one_kind_yields_nothing_the_next_is_tried(bench: "Bench") -> None:
+    """Only instructions with an even number get answers that disagree; variations of the first three are malformed."""
+
+    def say(text: str, seed: int) -> str:
+        number = int(text.split("Do thing ")[1].split(".", maxsplit=1)[0])
+        if "<instruction>" in text:
+            return "no tags" if number < 3 else by_seed(text, seed)
+        return by_seed(text, seed) if number % 2 == 0 else "4"
+
+    bench.engine.say = say
+    context = make_pairs(bench, recipe="improved", generate={"shards": 1, "answers": 8})
+    by_number = {int(row["instruction"][9:-1]): row for row in rows(context)}
+    assert by_number[1]["dropped"] in ("malformed", "unanimous")
+    assert {by_number[number]["kind"] for number in (0, 2)} == {"disagreement"}
+    assert {by_number[number]["kind"] for number in (3, 5, 7, 9)} == {"variation"}
+    assert manifest(context).counts["pairs"] == 9
+
+
+def test_unanimous_answers_are_counted(bench: "Bench") -> None:
+    bench.engine.say = lambda text, _seed: "4" if "Do thing 1" in text else by_seed(text, _seed)
+    context = make_pairs(bench, generate={"shards": 1, "answers": 8, "negatives": [{"kind": "disagreement"}]})
+    assert manifest(context).drops == {Drop.UNANIMOUS: 1}
 
 
 def test_judge_writes_every_sample_of_both_orders(bench: "Bench") -> None:

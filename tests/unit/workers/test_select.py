@@ -13,7 +13,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
-from selftrain.api.v1alpha1 import Prompts
+from selftrain.api.v1alpha1 import Prompts, Spec
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
@@ -37,7 +37,12 @@ def judgments(verdicts: Verdicts) -> list[Row]:
     return [judgment(*key, sample, verdict) for key, said in verdicts.items() for sample, verdict in enumerate(said)]
 
 
-def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
+def spec(seed: int, **rules: Any) -> Spec:
+    needed = {"model": {"uri": "s3://bucket/m"}, "store": {"uri": "s3://bucket/r"}, "instructions": {"uri": "s3://bucket/i"}}
+    return Spec.model_validate({**needed, "seed": seed, "select": rules})
+
+
+def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, **rules: Any) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
     """Select from rows cut into parts."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [folder / f"judgments-{number}" for number in range(cut)]
@@ -47,7 +52,7 @@ def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1) -> tupl
     pairs = [{"pair_id": name, "instruction": f"x {name}", "chosen": f"good {name}", "rejected": f"bad {name}"} for name in names]
     write_table(pairs, PAIRS, folder / "pairs")
     with select.open_database(folder) as database:
-        counts, drops = select.select(database, parts, seed, 1)
+        counts, drops = select.select(database, parts, spec(seed, **rules), 1)
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
 
 
@@ -67,6 +72,23 @@ def test_one_right_judgment_an_ordered_pair_is_kept_and_letters_balanced(tmp_pat
     assert drops == {Drop.WRONG: 7, Drop.UNPARSED: 2, Drop.NOT_DRAWN: 5, Drop.UNBALANCED: 1}
     assert Counter(row["order"] for row in kept) == {"AB": 2, "BA": 2}
     assert all(f"[[{'A' if row['order'] == 'AB' else 'B'}]]" in row["completion"] for row in kept)
+
+
+def test_a_pair_must_be_right_in_both_orders(tmp_path: Path) -> None:
+    """Pair 3 has no right judgment in the order BA; both of its drawn ones and no other pair's are gone."""
+    some = {**SOME, (3, "BA"): ["A", "A"]}
+    counts, drops, kept = selected(tmp_path, judgments(some), requireMirror=True)
+    assert {(row["pair_id"], row["order"]) for row in kept} == {("p1", "AB"), ("p2", "AB"), ("p2", "BA")} - {("p1", "AB")}
+    assert drops[Drop.MIRROR_NOT_KEPT] == 2 + 1
+    assert counts["judgments"] == counts["kept"] + sum(drops.values())
+
+
+def test_luck_is_not_enough(tmp_path: Path) -> None:
+    """2 of 4 right is enough at 0.5; 1 of 2 is, too; 2 of 4 is not at 0.6, and its right judgments are counted."""
+    assert Drop.LOW_PASS_RATE not in selected(tmp_path / "half", judgments(SOME), minimumPassRate="0.5")[1]
+    _, drops, kept = selected(tmp_path / "more", judgments(SOME), minimumPassRate="0.6")
+    assert drops[Drop.LOW_PASS_RATE] == 2 + 2 + 1
+    assert kept == []
 
 
 def test_an_example_is_what_the_judge_was_shown_and_what_it_wrote(tmp_path: Path) -> None:

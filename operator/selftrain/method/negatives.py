@@ -1,0 +1,57 @@
+"""How the worse answer of a pair comes about: the kinds, which one an instruction gets, and what the answers agree on."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+from selftrain.api.recipes import NegativeKind
+from selftrain.api.records import Drop
+from selftrain.api.seeds import seed_of
+from selftrain.method.pairs import Written, check_answer, normal
+
+SEEDS = 1 << 48
+"""Number of seeds that `seed_of` gives."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The answer of an instruction, and answers to the same instruction that differ from it."""
+
+    chosen: Written
+    others: tuple[Written, ...]
+
+
+def order_of(weights: Mapping[NegativeKind, int], seed: int, instruction: str) -> list[NegativeKind]:
+    """The kinds in the order in which they are tried for an instruction: drawn by weight, without replacement.
+
+    Exponential clocks (Efraimidis and Spirakis 2006): the kind whose clock rings first comes first.
+    """
+    clocks = {kind: -log((seed_of(seed, "negative", kind, instruction) + 1) / SEEDS) / weight for kind, weight in weights.items()}
+    return sorted(clocks, key=clocks.__getitem__)
+
+
+def agree(answers: Sequence[Written]) -> Agreement | Drop:
+    """What most of an instruction's answers say, and what the others say instead.
+
+    A single answer, or answers that are all different (long texts are), agree on nothing: the first one is the answer and
+    there are no others. Answers that repeat without a majority are dropped: nobody knows which is right.
+    """
+    whole = [answer for answer in answers if check_answer(answer) is None]
+    if not whole:
+        return check_answer(answers[0]) or Drop.EMPTY_ANSWER
+    counts = Counter(normal(answer.text) for answer in whole)
+    [(most, votes)] = counts.most_common(1)
+    if votes == 1:
+        return Agreement(whole[0], ())
+    if 2 * votes <= len(whole):
+        return Drop.NO_MAJORITY
+    chosen = next(answer for answer in whole if normal(answer.text) == most)
+    return Agreement(chosen, tuple(answer for answer in whole if normal(answer.text) != most))
+
+
+def disagreeing(agreement: Agreement, seed: int, instruction: str) -> str | None:
+    """One of the other answers, drawn as often as it was given; None if all agree."""
+    if not agreement.others:
+        return None
+    return agreement.others[seed_of(seed, "disagreement", instruction) % len(agreement.others)].text.strip()

@@ -1,0 +1,44 @@
+"""A field that is set wins over its recipe."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from selftrain.api.recipes import RECIPES, NegativeKind
+from selftrain.api.v1alpha1 import Spec
+
+NEEDED = {"model": {"uri": "s3://bucket/m"}, "store": {"uri": "s3://bucket/r"}, "instructions": {"uri": "s3://bucket/i"}}
+
+
+def spec(**fields: Any) -> Spec:
+    return Spec.model_validate({**NEEDED, **fields})
+
+
+def test_every_preset_can_be_asked_for_and_is_consistent() -> None:
+    assert {name: spec(recipe=name).resolved for name in RECIPES} == RECIPES
+    assert spec().resolved == RECIPES["paper"]
+
+
+def test_own_fields_win() -> None:
+    own = spec(
+        recipe="improved", generate={"answers": 3, "negatives": [{"kind": "disagreement", "weight": 2}]}, select={"requireMirror": False}
+    )
+    assert (own.resolved.answers, own.resolved.require_mirror) == (3, False)
+    assert own.resolved.negatives == {NegativeKind.DISAGREEMENT: 2}
+    assert own.resolved.minimum_pass_rate == RECIPES["improved"].minimum_pass_rate
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"generate": {"negatives": [{"kind": "disagreement"}]}}, "disagreement needs generate.answers above 1"),
+        ({"recipe": "improved", "generate": {"answers": 1}}, "disagreement needs generate.answers above 1"),
+        ({"recipe": "improved", "judge": {"orders": "random"}}, "select.requireMirror needs judge.orders both"),
+        ({"generate": {"negatives": []}}, "at least 1 item"),
+        ({"generate": {"negatives": [{"kind": "variation"}, {"kind": "variation"}]}}, "two items have the kind variation"),
+    ],
+)
+def test_contradictions(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        spec(**fields)
