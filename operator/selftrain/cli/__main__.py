@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selftrain.api.errors import SelfTrainError
+from selftrain.api.recipes import RECIPES
 from selftrain.method.benchmarks import NAMES
 
 
@@ -18,6 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     parse = commands.add_parser("parse", help='the verdict in each text: {"text"} a line on stdin, {"verdict"} a line on stdout')
     parse.add_argument("--rule", choices=("strict", "lenient"), default="strict", help="strict: one verdict or none (default)")
     parse.set_defaults(run=_parse)
+    _add_select(commands.add_parser("select", help="the selection alone, on judgments in Parquet files"))
     compare = commands.add_parser("compare", help="paired test of two judges on the same pairs")
     for name in ("first", "second"):
         compare.add_argument(name, type=Path, help="rows of the benchmark `pairs`")
@@ -40,6 +42,24 @@ def _add_score(score: argparse.ArgumentParser) -> None:
     score.set_defaults(run=_score)
 
 
+def _add_select(select: argparse.ArgumentParser) -> None:
+    select.add_argument("judgments", type=Path, nargs="+", help="Parquet files: pair_id, order (AB, BA), sample, verdict (A, B, null)")
+    select.add_argument("--recipe", choices=RECIPES, default="paper")
+    select.add_argument("--minimum-pass-rate", type=_share, help="instead of the recipe's, 0 to 1")
+    select.add_argument("--require-mirror", action=argparse.BooleanOptionalAction, help="instead of the recipe's")
+    select.add_argument("--seed", type=int, default=42)
+    select.add_argument("--iteration", type=int, default=1, help="takes part in the draw, as in a run")
+    select.add_argument("--kept", type=Path, help="write pair_id, order and sample of the kept judgments to this Parquet file")
+    select.set_defaults(run=_select)
+
+
+def _share(text: str) -> str:
+    if not 0 <= float(text) <= 1:
+        message = f"{text} is not between 0 and 1"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
 def _local(options: argparse.Namespace) -> int:
     from selftrain.local.command import local
 
@@ -58,6 +78,15 @@ def _parse(options: argparse.Namespace) -> int:
     from selftrain.cli.parse import parse
 
     return parse(options.rule)
+
+
+def _select(options: argparse.Namespace) -> int:
+    from selftrain.cli.rows import say
+    from selftrain.cli.select import recipe_of, select
+
+    recipe = recipe_of(options.recipe, options.minimum_pass_rate, require_mirror=options.require_mirror)
+    say(select(options.judgments, recipe, options.seed, options.iteration, options.kept))
+    return 0
 
 
 def _compare(options: argparse.Namespace) -> int:

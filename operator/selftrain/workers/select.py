@@ -15,9 +15,9 @@ import duckdb
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.recipes import Recipe
 from selftrain.api.records import Drop, Order
 from selftrain.api.stages import Stage, Step
-from selftrain.api.v1alpha1 import Spec
 from selftrain.method.pairs import shown
 from selftrain.prompts import Template, resolve
 from selftrain.storage.commit import manifest_digest
@@ -102,7 +102,8 @@ def run(context: Context) -> None:
     if stage.missing(parallelism=1):
         pairs, judgments = (fetch_all(context.store, finished(context, step).parts, context.scratch) for step in steps)
         with open_database(context.scratch) as database:
-            counts, drops = select(database, judgments, context.work.spec, context.work.iteration)
+            spec = context.work.spec
+            counts, drops = select(database, judgments, spec.resolved, spec.seed, context.work.iteration)
             require_selection(counts, drops)
             stage.write(0, Made(training_set(database, pairs, judgments, template), counts, drops))
     if (done := stage.complete()) is not None:
@@ -122,17 +123,17 @@ def open_database(scratch: Path) -> duckdb.DuckDBPyConnection:
 
 
 def select(
-    database: duckdb.DuckDBPyConnection, judgments: Sequence[Path], spec: Spec, iteration: int
+    database: duckdb.DuckDBPyConnection, judgments: Sequence[Path], recipe: Recipe, seed: int, iteration: int
 ) -> tuple[dict[str, int], dict[Drop, int]]:
     """Decide on every judgment; counts and drops add up to the number of judgments."""
     database.execute(
         SELECTION,
         {
             "judgments": _names(judgments),
-            "seed": str(spec.seed),
+            "seed": str(seed),
             "iteration": str(iteration),
-            "minimum_pass_rate": float(spec.resolved.minimum_pass_rate),
-            "require_mirror": spec.resolved.require_mirror,
+            "minimum_pass_rate": float(recipe.minimum_pass_rate),
+            "require_mirror": recipe.require_mirror,
         },
     )
     tally = database.execute("SELECT dropped, gold, count(*) FROM selection GROUP BY ALL").fetchall()

@@ -6,9 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from selftrain.cli.__main__ import main
+from selftrain.storage.tables import JUDGMENTS
 
 Rows = list[dict[str, Any]]
 TIES = {"subset": "Ties", "num_correct": 1, "ratings": [9, 2]}
@@ -127,3 +130,44 @@ def test_labels_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 1, "label": "B", "verdicts": ["A", "B"]}]
     assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
     assert "disagree on the label of pair 1" in capsys.readouterr().err
+
+
+def write_judgments(path: Path, said: dict[tuple[str, str], list[str | None]]) -> str:
+    rows = [
+        {"pair_id": pair, "order": order, "sample": sample, "verdict": verdict}
+        for (pair, order), verdicts in said.items()
+        for sample, verdict in enumerate(verdicts)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema({name: JUDGMENTS.field(name).type for name in rows[0]})), path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "drops"),
+    [
+        ([], 2, {"wrong": 3, "unparsed": 1, "not-drawn": 1, "unbalanced": 1}),
+        (["--recipe", "improved"], 2, {"wrong": 3, "unparsed": 1, "not-drawn": 1, "mirror-not-kept": 1}),
+        (["--minimum-pass-rate", "0.6"], 0, {"wrong": 3, "unparsed": 1, "low-pass-rate": 1, "not-drawn": 1, "unbalanced": 2}),
+    ],
+)
+def test_the_selection_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], kept: int, drops: dict[str, int]
+) -> None:
+    one: dict[tuple[str, str], list[str | None]] = {("1", "AB"): ["A", "A", "B"], ("1", "BA"): ["B", "A"]}
+    two: dict[tuple[str, str], list[str | None]] = {("2", "AB"): ["A"], ("2", "BA"): ["A", None]}
+    path, out = write_judgments(tmp_path / "judgments.parquet", one | two), tmp_path / "kept.parquet"
+    assert main(["select", path, "--kept", str(out), *options]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["counts"] == {"judgments": 8, "kept": kept, "kept A": kept / 2, "kept B": kept / 2}
+    assert told["drops"] == drops
+    assert pq.read_table(out).num_rows == kept
+
+
+def test_files_that_are_no_judgments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pq.write_table(pa.table({"pair_id": ["1"], "order": ["AB"], "sample": [0]}), tmp_path / "no-verdict")
+    (tmp_path / "text").write_text("no Parquet")
+    for name, words in (("no-verdict", "no column verdict"), ("text", "text"), ("missing", "missing")):
+        assert main(["select", str(tmp_path / name)]) == 2
+        assert words in capsys.readouterr().err
+    assert main(["select", write_judgments(tmp_path / "order", {("1", "CD"): ["A"]})]) == 2
+    assert "neither AB nor BA" in capsys.readouterr().err

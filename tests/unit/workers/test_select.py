@@ -1,6 +1,7 @@
 """select: conservation, balance, and draws that depend on nothing but seed and names."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.recipes import RECIPES
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
-from selftrain.api.v1alpha1 import Prompts, Spec
+from selftrain.api.v1alpha1 import Prompts
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
@@ -37,11 +39,6 @@ def judgments(verdicts: Verdicts) -> list[Row]:
     return [judgment(*key, sample, verdict) for key, said in verdicts.items() for sample, verdict in enumerate(said)]
 
 
-def spec(seed: int, **rules: Any) -> Spec:
-    needed = {"model": {"uri": "s3://bucket/m"}, "store": {"uri": "s3://bucket/r"}, "instructions": {"uri": "s3://bucket/i"}}
-    return Spec.model_validate({**needed, "seed": seed, "select": rules})
-
-
 def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, **rules: Any) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
     """Select from rows cut into parts."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +49,7 @@ def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, **rules
     pairs = [{"pair_id": name, "instruction": f"x {name}", "chosen": f"good {name}", "rejected": f"bad {name}"} for name in names]
     write_table(pairs, PAIRS, folder / "pairs")
     with select.open_database(folder) as database:
-        counts, drops = select.select(database, parts, spec(seed, **rules), 1)
+        counts, drops = select.select(database, parts, replace(RECIPES["paper"], **rules), seed, 1)
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
 
 
@@ -77,7 +74,7 @@ def test_one_right_judgment_an_ordered_pair_is_kept_and_letters_balanced(tmp_pat
 def test_a_pair_must_be_right_in_both_orders(tmp_path: Path) -> None:
     """Pair 3 has no right judgment in the order BA; both of its drawn ones and no other pair's are gone."""
     some = {**SOME, (3, "BA"): ["A", "A"]}
-    counts, drops, kept = selected(tmp_path, judgments(some), requireMirror=True)
+    counts, drops, kept = selected(tmp_path, judgments(some), require_mirror=True)
     assert {(row["pair_id"], row["order"]) for row in kept} == {("p1", "AB"), ("p2", "AB"), ("p2", "BA")} - {("p1", "AB")}
     assert drops[Drop.MIRROR_NOT_KEPT] == 2 + 1
     assert counts["judgments"] == counts["kept"] + sum(drops.values())
@@ -85,8 +82,8 @@ def test_a_pair_must_be_right_in_both_orders(tmp_path: Path) -> None:
 
 def test_luck_is_not_enough(tmp_path: Path) -> None:
     """2 of 4 right is enough at 0.5; 1 of 2 is, too; 2 of 4 is not at 0.6, and its right judgments are counted."""
-    assert Drop.LOW_PASS_RATE not in selected(tmp_path / "half", judgments(SOME), minimumPassRate="0.5")[1]
-    _, drops, kept = selected(tmp_path / "more", judgments(SOME), minimumPassRate="0.6")
+    assert Drop.LOW_PASS_RATE not in selected(tmp_path / "half", judgments(SOME), minimum_pass_rate="0.5")[1]
+    _, drops, kept = selected(tmp_path / "more", judgments(SOME), minimum_pass_rate="0.6")
     assert drops[Drop.LOW_PASS_RATE] == 2 + 2 + 1
     assert kept == []
 
