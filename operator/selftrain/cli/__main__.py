@@ -15,6 +15,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="selftrain", description="Self-taught evaluators: a better LLM judge without human labels.")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_local(commands.add_parser("local", help="run a manifest on this machine, without a cluster; resumes where it stopped"))
+    plan = commands.add_parser("plan", help="the manifest with every default and the recipe's choices written out")
+    plan.add_argument("manifest", type=Path, help="YAML file with one SelfTrainRun")
+    plan.set_defaults(run=_plan)
     _add_score(commands.add_parser("score", help="a benchmark's official numbers from rows of JSON lines"))
     parse = commands.add_parser("parse", help='the verdict in each text: {"text"} a line on stdin, {"verdict"} a line on stdout')
     parse.add_argument("--rule", choices=("strict", "lenient"), default="strict", help="strict: one verdict or none (default)")
@@ -64,6 +67,13 @@ def _local(options: argparse.Namespace) -> int:
     from selftrain.local.command import local
 
     return local(options.manifest, options.store, options.work, options.summary)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from selftrain.cli.plan import plan
+
+    print(plan(options.manifest), end="")
+    return 0
 
 
 def _score(options: argparse.Namespace) -> int:

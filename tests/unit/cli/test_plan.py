@@ -1,0 +1,31 @@
+"""selftrain plan: nothing is left to defaults, and what it prints is the same run."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from selftrain.api.load import run_of
+from selftrain.cli.__main__ import main
+from selftrain.cli.plan import fill
+
+GOOD = sorted((Path(__file__).parents[2] / "fixtures" / "runs" / "good").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_a_plan_is_the_run_with_everything_written_out(tmp_path: Path, capsys: pytest.CaptureFixture[str], path: Path) -> None:
+    assert main(["plan", str(path)]) == 0
+    told = capsys.readouterr().out
+    run, planned = run_of(yaml.safe_load(path.read_text())), run_of(yaml.safe_load(told))
+    assert planned.spec == fill(run).spec
+    assert planned.spec.resolved == run.spec.resolved
+    assert None not in (planned.spec.generate.answers, planned.spec.generate.negatives, planned.spec.select.require_mirror)
+    (tmp_path / "again.yaml").write_text(told)
+    assert main(["plan", str(tmp_path / "again.yaml")]) == 0
+    assert capsys.readouterr().out == told
+
+
+def test_a_bad_manifest_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run.yaml").write_text("kind: SelfTrainRun\n")
+    assert main(["plan", str(tmp_path / "run.yaml")]) == 2
+    assert "InvalidSpec" in capsys.readouterr().err
