@@ -13,15 +13,15 @@ from selftrain.api.load import run_of
 pytestmark = pytest.mark.cluster
 
 RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
-GOOD = sorted(RUNS.glob("good/*.yaml"))
+GOOD = [*sorted(RUNS.glob("good/*.yaml")), *sorted(Path(__file__).parents[2].glob("examples/*/run*.yaml"))]
 BAD = sorted(RUNS.glob("bad/*.yaml"))
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_good_manifests_are_accepted_and_read_back_as_written(plane: ControlPlane, namespace: str, path: Path) -> None:
     plane.kubectl("create", "-n", namespace, "--validate=strict", "-f", str(path))
-    stored = plane.get(namespace, "selftrainrun", "judge")
-    assert run_of(stored).spec == run_of(yaml.safe_load(path.read_text())).spec
+    written = run_of(yaml.safe_load(path.read_text()))
+    assert run_of(plane.get(namespace, "selftrainrun", written.metadata.name)).spec == written.spec
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)

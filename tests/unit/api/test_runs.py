@@ -3,6 +3,7 @@
 tests/integration/test_crd.py asks the API server the same questions.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from selftrain.api.load import run_of
 from selftrain.api.v1alpha1 import RULES
 
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
-GOOD = sorted(RUNS.glob("good/*.yaml"))
+ROOT = Path(__file__).parents[3]
+GOOD = [*sorted(RUNS.glob("good/*.yaml")), *sorted(ROOT.glob("examples/*/run*.yaml"))]
 BAD = sorted(RUNS.glob("bad/*.yaml"))
 
 
@@ -40,6 +42,13 @@ def test_every_rule_has_a_manifest_that_breaks_it() -> None:
     stages = [rule.message for rule in RULES if "maxModelLength" not in rule.message]  # the same rule for each stage
     assert set(stages) <= expected
     assert any("maxModelLength" in message for message in expected)
+
+
+def test_manifests_in_the_readme_are_accepted() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        run_of(yaml.safe_load(block))
 
 
 def test_null_is_the_same_as_absent() -> None:
