@@ -106,6 +106,17 @@ class Tally(ApiModel):
     pairs: int = 0
 
 
+class Official(ApiModel):
+    """A benchmark's score by its own rules, shares between 0 and 1."""
+
+    overall: float | None
+    """None where a part is missing without which the benchmark has no overall score."""
+    parts: dict[str, float]
+    """By the benchmark's own names."""
+    complete: bool = True
+    """Whether all of the benchmark's items are there."""
+
+
 class BenchmarkResult(ApiModel):
     """Result of one judge on one benchmark."""
 
@@ -120,6 +131,8 @@ class BenchmarkResult(ApiModel):
     """Baseline: says A whatever it sees."""
     longer_wins: Tally = Tally()
     """Baseline: says the longer answer is better; equal lengths count as wrong."""
+    official: Official | None = None
+    """The benchmark's own score, where it has one."""
 
 
 class Manifest(ApiModel):

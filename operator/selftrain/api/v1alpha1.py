@@ -8,6 +8,7 @@ resource records what was run and an upgrade of the operator cannot change it.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -228,13 +229,26 @@ class Train(PodSettings):
     """Updates between full states for resuming. The release saved every 500."""
 
 
+class BenchmarkFormat(StrEnum):
+    """The published layout of a benchmark's file."""
+
+    PAIRS = "pairs"
+    REWARDBENCH = "rewardbench"
+    JUDGEBENCH = "judgebench"
+    RM_BENCH = "rm-bench"
+    HELPSTEER2 = "helpsteer2"
+
+
 class Benchmark(ApiModel):
     """Held-out pairs with known winners."""
 
     name: DnsLabel
     """Name in results."""
     uri: InputUri
-    """Parquet or JSON lines with the columns id, instruction, chosen, rejected and optionally subset."""
+    """Parquet or JSON lines in the given format."""
+    format: BenchmarkFormat = BenchmarkFormat.PAIRS
+    """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
+    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness)."""
     votes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Judgments a pair and order: 1 is greedy, more are sampled and decided by majority. The paper reports 1 and 32."""
 

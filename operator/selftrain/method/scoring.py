@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from selftrain.api.records import BenchmarkResult, Order, Tally, Verdict
+from selftrain.api.records import BenchmarkResult, Official, Order, Tally, Verdict
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Ruling:
 Decide = Callable[[Ruling], Verdict | None]
 
 
-def score(benchmark: str, votes: int, rulings: Iterable[Ruling]) -> BenchmarkResult:
+def score(benchmark: str, votes: int, rulings: Iterable[Ruling], official: Official | None = None) -> BenchmarkResult:
     """All tallies of one benchmark. A missing verdict is wrong, so it cannot help a judge to be silent."""
     rows = list(rulings)
     subsets = sorted({row.subset for row in rows if row.subset})
@@ -37,6 +37,7 @@ def score(benchmark: str, votes: int, rulings: Iterable[Ruling]) -> BenchmarkRes
         orders={order: _without_pairs(tally([row for row in rows if row.order is order])) for order in Order},
         always_a=tally(_decided(rows, lambda _row: Verdict.A)),
         longer_wins=tally(_decided(rows, longer)),
+        official=official,
     )
 
 

@@ -52,6 +52,7 @@ def _score(result: BenchmarkResult) -> Summary:
     overall = result.overall
     return {
         "benchmark": result.benchmark,
+        **({"official": result.official.model_dump()} if result.official else {}),
         "correct": overall.correct,
         "total": overall.total,
         "accuracy": round(overall.correct / overall.total, 4) if overall.total else 0.0,

@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,7 +66,8 @@ ROW_GROUP = 2048
 READ_BATCH = 256
 """Rows read at once from files we did not write, whose texts may be long."""
 PARQUET_MAGIC = b"PAR1"
-BENCHMARK_TEXTS = ("instruction", "chosen", "rejected")
+Placed = tuple[str, Mapping[str, Any]]
+"""A row with the words for where it stands."""
 
 
 class Instruction(NamedTuple):
@@ -74,16 +75,6 @@ class Instruction(NamedTuple):
 
     id: str
     text: str
-
-
-class HeldOut(TypedDict):
-    """One held-out pair of a benchmark."""
-
-    id: str
-    instruction: str
-    chosen: str
-    rejected: str
-    subset: str | None
 
 
 def write_table(rows: Iterable[Mapping[str, object]], schema: pa.Schema, path: Path) -> int:
@@ -102,14 +93,14 @@ def scan_instructions(path: Path, text_field: str, limit: int | None, drops: Cou
     Takes about 100 bytes of memory an instruction, for telling duplicates, whatever the length of their texts.
     """
     seen: set[int] = set()
-    for place, row in _rows(path, [text_field], Reason.INSTRUCTIONS_INVALID):
+    for place, row in file_rows(path, [text_field], Reason.INSTRUCTIONS_INVALID):
         text = row.get(text_field)
         if text is not None and not isinstance(text, str):
-            raise _invalid(Reason.INSTRUCTIONS_INVALID, f"{place}: {text_field} is no text but {type(text).__name__}")
+            raise invalid(Reason.INSTRUCTIONS_INVALID, f"{place}: {text_field} is no text but {type(text).__name__}")
         if text is None or not text.strip():
             drops[Drop.NO_TEXT] += 1
             continue
-        name = digest(_utf8(text, place, Reason.INSTRUCTIONS_INVALID))[:16]
+        name = digest(utf8(text, place, Reason.INSTRUCTIONS_INVALID))[:16]
         if int(name, 16) in seen:
             drops[Drop.DUPLICATE] += 1
             continue
@@ -128,99 +119,67 @@ def read_instructions(path: Path, text_field: str, limit: int | None = None) -> 
     return rows, dict(drops)
 
 
-def read_benchmark(path: Path) -> list[HeldOut]:
-    """All held-out pairs. A row that cannot be scored is an error, not a drop: scores must mean what they say."""
-    pairs: dict[str, HeldOut] = {}
-    for place, row in _rows(path, [*BENCHMARK_TEXTS, "id"], Reason.BENCHMARK_INVALID):
-        pair = _held_out(row, place)
-        if pair["id"] in pairs:
-            raise _invalid(Reason.BENCHMARK_INVALID, f"{place}: id {pair['id']} has been used before")
-        pairs[pair["id"]] = pair
-    if not pairs:
-        raise _invalid(Reason.BENCHMARK_INVALID, f"{path.name} has no rows")
-    return list(pairs.values())
-
-
-def _held_out(row: Mapping[str, Any], place: str) -> HeldOut:
-    for column in BENCHMARK_TEXTS:
-        text = row.get(column)
-        if not isinstance(text, str) or not text.strip():
-            raise _invalid(Reason.BENCHMARK_INVALID, f"{place}: column {column} has no text")
-        _utf8(text, place, Reason.BENCHMARK_INVALID)
-    if row["chosen"] == row["rejected"]:
-        raise _invalid(Reason.BENCHMARK_INVALID, f"{place}: chosen and rejected are the same")
-    if not isinstance(row.get("id"), str | int) or row["id"] == "":
-        raise _invalid(Reason.BENCHMARK_INVALID, f"{place}: column id has neither a text nor a number")
-    subset = row.get("subset")
-    return HeldOut(
-        id=str(row["id"]),
-        instruction=row["instruction"],
-        chosen=row["chosen"],
-        rejected=row["rejected"],
-        subset=None if subset is None else str(subset),
-    )
-
-
-def _rows(path: Path, columns: list[str], reason: Reason) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def file_rows(path: Path, columns: Sequence[str], reason: Reason, optional: Sequence[str] = ()) -> Iterator[Placed]:
     """Rows with the place they stand at. What the file is, its first bytes say: names lie."""
     with path.open("rb") as file:
         is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-    return _parquet_rows(path, columns, reason) if is_parquet else _json_rows(path, reason)
+    return _parquet_rows(path, columns, optional, reason) if is_parquet else _json_rows(path, reason)
 
 
-def _json_rows(path: Path, reason: Reason) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _json_rows(path: Path, reason: Reason) -> Iterator[Placed]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             place = f"{path.name}, line {number}"
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise _invalid(reason, f"{place}: not UTF-8 (byte {error.start + 1} of the line)") from error
+                raise invalid(reason, f"{place}: not UTF-8 (byte {error.start + 1} of the line)") from error
             if not text.strip():
                 continue
             try:
                 row = json.loads(text)
             except (ValueError, RecursionError) as error:
-                raise _invalid(reason, f"{place}: no JSON ({error})") from error
+                raise invalid(reason, f"{place}: no JSON ({error})") from error
             if not isinstance(row, dict):
-                raise _invalid(reason, f"{place}: no JSON object")
+                raise invalid(reason, f"{place}: no JSON object")
             yield place, row
 
 
-def _parquet_rows(path: Path, columns: list[str], reason: Reason) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parquet_rows(path: Path, columns: Sequence[str], optional: Sequence[str], reason: Reason) -> Iterator[Placed]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
             present = file.schema_arrow.names
             missing = [column for column in columns if column not in present]
             if missing:
-                raise _invalid(reason, f"{path.name} has no column {missing[0]}, only {', '.join(present[:20])}")
-            wanted = [*columns, "subset"] if "subset" in present else columns
+                raise invalid(reason, f"{path.name} has no column {missing[0]}, only {', '.join(present[:20])}")
+            wanted = [*columns, *(column for column in optional if column in present)]
             for batch in file.iter_batches(batch_size=READ_BATCH, columns=wanted):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path.name}, row {number}", row
     except UnicodeDecodeError as error:
-        raise _invalid(reason, f"{path.name}, after row {number}: not UTF-8") from error
+        raise invalid(reason, f"{path.name}, after row {number}: not UTF-8") from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the disk; without a number it is of the decoder
-        raise _invalid(reason, f"{path.name}, after row {number}: cannot be read as Parquet ({error})") from error
+        raise invalid(reason, f"{path.name}, after row {number}: cannot be read as Parquet ({error})") from error
 
 
-def _utf8(text: str, place: str, reason: Reason) -> bytes:
-    """JSON can spell half a character (a lone surrogate), which no file or tokenizer can hold."""
+def utf8(text: str, place: str, reason: Reason) -> bytes:
+    """The text's bytes. JSON can spell half a character (a lone surrogate), which no file or tokenizer can hold."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise _invalid(reason, f"{place}: holds half a character ({text[error.start]!r})") from error
+        raise invalid(reason, f"{place}: holds half a character ({text[error.start]!r})") from error
 
 
 def _no_instructions(path: Path, text_field: str, drops: Mapping[Drop, int]) -> UserError:
     rows = sum(drops.values())
     what = f"none of its {rows} rows has text in the field {text_field}" if rows else "it has no rows"
-    return _invalid(Reason.INSTRUCTIONS_INVALID, f"{path.name} holds no instruction: {what}")
+    return invalid(Reason.INSTRUCTIONS_INVALID, f"{path.name} holds no instruction: {what}")
 
 
-def _invalid(reason: Reason, message: str) -> UserError:
+def invalid(reason: Reason, message: str) -> UserError:
+    """What is wrong with a file that somebody brought."""
     return UserError(reason, message, REASONS[reason][1])

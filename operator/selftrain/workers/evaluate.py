@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from selftrain.api.records import BenchmarkResult, Order, Shard, Verdict
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Benchmark, Evaluate
+from selftrain.method.official import official
 from selftrain.method.pairs import shown
 from selftrain.method.scoring import Ruling, score
 from selftrain.method.verdict import parse_verdict
 from selftrain.method.votes import majority
 from selftrain.planning.steps import judge_iteration
 from selftrain.prompts import resolve
-from selftrain.storage.tables import EVALUATIONS, HeldOut, read_benchmark
+from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.storage.tables import EVALUATIONS
 from selftrain.workers.context import Context, benchmark, judge
 from selftrain.workers.engine import Completion, Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
@@ -37,7 +39,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
     """Score a judge on all benchmarks. Shards that are committed are not judged again."""
     settings, template = context.work.spec.evaluate, resolve(context.work.spec.prompts, "judge")
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in settings.benchmarks}
-    pairs = {entry.name: read_benchmark(files[entry.name].path) for entry in settings.benchmarks}
+    pairs = {entry.name: read_benchmark(files[entry.name].path, entry.format) for entry in settings.benchmarks}
     held_out = [(entry, pair) for entry in settings.benchmarks for pair in pairs[entry.name]]
     model_name, model = judge(context, judge_iteration(context.work.step))
     votes = max((entry.votes for entry in settings.benchmarks), default=1)
@@ -107,7 +109,7 @@ def _results(
             for pair in pairs[entry.name]
             for order in Order
         ]  # fmt: skip
-        yield score(entry.name, entry.votes, rulings)
+        yield score(entry.name, entry.votes, rulings, official(entry.format, rulings))
 
 
 def _values(asked: Asked) -> dict[str, str]:

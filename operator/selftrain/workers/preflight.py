@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from selftrain.prompts import resolve
+from selftrain.storage.benchmarks import read_benchmark
 from selftrain.storage.open import probe
-from selftrain.storage.tables import read_benchmark
 from selftrain.workers.chat import load_tokenizer
 from selftrain.workers.context import Context, benchmark, freeze, generator_settings, instructions, seed
 from selftrain.workers.generate import count_instructions
@@ -25,8 +25,8 @@ def run(context: Context) -> None:
     count, drops = count_instructions(source.path, spec)
     log.info("preflight: %d instructions, left out: %s", count, {str(reason): n for reason, n in drops.items()})
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
-    for name, file in files.items():
-        log.info("preflight: benchmark %s has %d pairs", name, len(read_benchmark(file.path)))
+    for entry in spec.evaluate.benchmarks:
+        log.info("preflight: benchmark %s has %d pairs", entry.name, len(read_benchmark(files[entry.name].path, entry.format)))
     model = seed(context)
     _check_models(context, model.path)
     prompts = {f"prompt/{name}": digest for name, digest in digests(templates).items()}

@@ -1,17 +1,15 @@
 """Reading what people bring, and writing tables that others can open."""
 
-import json
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.files import WRITERS, Row, Writer, as_lines, as_parquet
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
@@ -20,27 +18,10 @@ from selftrain.storage.tables import (
     EXAMPLES,
     JUDGMENTS,
     PAIRS,
-    read_benchmark,
     read_instructions,
     scan_instructions,
     write_table,
 )
-
-Row = dict[str, Any]
-
-
-def as_lines(path: Path, rows: Iterable[Row]) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def as_parquet(path: Path, rows: Iterable[Row]) -> Path:
-    pq.write_table(pa.Table.from_pylist(list(rows)), path)
-    return path
-
-
-WRITERS = pytest.mark.parametrize("write", [as_lines, as_parquet])
-Writer = Callable[[Path, Iterable[Row]], Path]
 
 
 def invalid(path: Path, says: str) -> None:
@@ -147,62 +128,13 @@ def test_scanning_takes_little_memory(tmp_path: Path) -> None:
     assert peak < 3_000_000 < path.stat().st_size
 
 
-# Benchmarks
-
-PAIR: Row = {"id": "p1", "instruction": "i", "chosen": "good", "rejected": "bad", "subset": "s"}
-
-
-@WRITERS
-def test_a_benchmark_is_read_with_its_subsets(tmp_path: Path, write: Writer) -> None:
-    path = write(tmp_path / "file", [PAIR | {"more": 1}, PAIR | {"id": "p2", "subset": None}])
-    assert read_benchmark(path) == [PAIR, PAIR | {"id": "p2", "subset": None}]
-
-
-@WRITERS
-def test_the_subset_is_optional_and_ids_may_be_numbers(tmp_path: Path, write: Writer) -> None:
-    rows = [{name: value for name, value in PAIR.items() if name != "subset"} | {"id": number} for number in (0, 1)]
-    assert [(row["id"], row["subset"]) for row in read_benchmark(write(tmp_path / "file", rows))] == [("0", None), ("1", None)]
-
-
-@WRITERS
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"id": "p1"}, "2: id p1 has been used before"),
-        ({"chosen": ""}, "2: column chosen has no text"),
-        ({"rejected": " "}, "2: column rejected has no text"),
-        ({"instruction": None}, "2: column instruction has no text"),
-        ({"rejected": "good"}, "2: chosen and rejected are the same"),
-        ({"id": None}, "2: column id"),
-    ],
-)
-def test_a_row_that_cannot_be_scored_is_named(tmp_path: Path, write: Writer, change: Row, says: str) -> None:
-    path = write(tmp_path / "file", [PAIR, PAIR | {"id": "p2"} | change])
-    with pytest.raises(UserError, match=says) as caught:
-        read_benchmark(path)
-    assert caught.value.reason is Reason.BENCHMARK_INVALID
-
-
-@WRITERS
-def test_a_missing_column_is_named(tmp_path: Path, write: Writer) -> None:
-    path = write(tmp_path / "file", [{name: value for name, value in PAIR.items() if name != "rejected"}])
-    with pytest.raises(UserError, match="column rejected"):
-        read_benchmark(path)
-
-
-def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no rows") as caught:
-        read_benchmark(as_lines(tmp_path / "file", []))
-    assert caught.value.reason is Reason.BENCHMARK_INVALID
-
-
 # Writing
 
 JUDGMENT: Row = {
     "pair_id": "p", "order": "AB", "sample": 0, "trace": "…", "verdict": None, "finish": "stop", "tokens": 3, "seed": 2**48 - 1,
 }  # fmt: skip
 ROWS: list[tuple[pa.Schema, Row]] = [
-    (PAIRS, {"pair_id": "p", "instruction": "i", "chosen": "c", "rejected": None, "variation": None, "dropped": "malformed"}),
+    (PAIRS, {"pair_id": "p", "instruction": "i", "chosen": "c", "rejected": None, "variation": None, "kind": None, "dropped": "malformed"}),
     (JUDGMENTS, JUDGMENT),
     (
         EXAMPLES,

@@ -37,6 +37,18 @@ def part_of(domain: str) -> str | None:
     return next((name for name in DOMAINS if domain.startswith(name)), None)
 
 
+def cell_name(item: str, i: int, j: int) -> str:
+    """Name of the pair that shows style i of the right answer beside style j of the wrong one."""
+    return f"{item}/{i}-{j}"
+
+
+def cell_of(name: str) -> tuple[str, int, int]:
+    """What `cell_name` was made of."""
+    item, _, cell = name.rpartition("/")
+    i, j = cell.split("-")
+    return item, int(i), int(j)
+
+
 def score(rows: Iterable[Row]) -> Scored:
     """Official numbers: the plain mean of the domains, each the plain mean of its levels. Without all four there is no overall."""
     items = list(rows)

@@ -1,0 +1,74 @@
+"""A benchmark's own score, from a judge's rulings on its pairs in both orders."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from selftrain.api.records import Official, Order
+from selftrain.api.seeds import seed_of
+from selftrain.api.v1alpha1 import BenchmarkFormat
+from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
+from selftrain.method.benchmarks.score import Scored
+from selftrain.method.scoring import Ruling
+
+NO_VERDICT = 0.5
+"""What RewardBench gives for an answer without a verdict."""
+SAID = {True: "A>B", False: "B>A"}
+
+
+def official(layout: BenchmarkFormat, rulings: Sequence[Ruling]) -> Official | None:
+    """The published metric; None where there is none beside our own."""
+    match layout:
+        case BenchmarkFormat.REWARDBENCH:
+            return _told(rewardbench.score(_in_stored_order(rulings)))
+        case BenchmarkFormat.JUDGEBENCH:
+            return _told(judgebench.score(_both_orders(rulings)))
+        case BenchmarkFormat.RM_BENCH:
+            return _told(rmbench.score(_matrices(rulings)))
+        case _:
+            return None
+
+
+def stored_order(item: str) -> Order:
+    """RewardBench shows each item in one order, drawn anew in each run of its code. Here it is drawn once, by the item's name."""
+    return tuple(Order)[seed_of("rewardbench", item) % len(Order)]
+
+
+def _in_stored_order(rulings: Sequence[Ruling]) -> list[rewardbench.Row]:
+    return [
+        rewardbench.Row(ruling.subset, NO_VERDICT if ruling.verdict is None else float(ruling.right))
+        for ruling in rulings
+        if ruling.order is stored_order(ruling.id)
+    ]
+
+
+def _both_orders(rulings: Sequence[Ruling]) -> list[judgebench.Row]:
+    """Decisions as if the better answer were A everywhere; the metric is the same for both labels."""
+    by_pair: dict[str, dict[Order, Ruling]] = defaultdict(dict)
+    for ruling in rulings:
+        by_pair[ruling.id][ruling.order] = ruling
+    return [judgebench.Row(both[Order.AB].subset, "A>B", _decision(both[Order.AB]), _decision(both[Order.BA])) for both in by_pair.values()]
+
+
+def _decision(ruling: Ruling) -> str | None:
+    return None if ruling.verdict is None else SAID[ruling.verdict is Order.AB.gold]
+
+
+def _matrices(rulings: Sequence[Ruling]) -> list[rmbench.Row]:
+    """What each style gains against each other one: the share of orders in which it won."""
+    items: dict[str, list[list[float]]] = defaultdict(lambda: [[0.0] * len(rmbench.STYLES) for _ in rmbench.STYLES])
+    domains: dict[str, str] = {}
+    for ruling in rulings:
+        item, i, j = rmbench.cell_of(ruling.id)
+        items[item][i][j] += ruling.right / len(Order)
+        domains[item] = ruling.subset
+    return [rmbench.Row(domains[item], wins) for item, wins in items.items()]
+
+
+def _told(scored: Scored) -> Official:
+    parts: dict[str, Any] = dict(scored.parts)
+    return Official(
+        overall=scored.overall.value if scored.overall else None,
+        parts={name: part["score"] if isinstance(part, dict) else part for name, part in parts.items()},
+        complete=bool(scored.details.get("complete", True)),
+    )

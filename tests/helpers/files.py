@@ -1,0 +1,26 @@
+"""Files as people bring them: JSON lines and Parquet."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+Row = dict[str, Any]
+
+
+def as_lines(path: Path, rows: Iterable[Row]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def as_parquet(path: Path, rows: Iterable[Row]) -> Path:
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+WRITERS = pytest.mark.parametrize("write", [as_lines, as_parquet])
+Writer = Callable[[Path, Iterable[Row]], Path]

@@ -1,0 +1,61 @@
+"""A benchmark's own score from rulings in both orders: the same as from rows that its own code would have made."""
+
+from itertools import product
+
+import pytest
+
+from selftrain.api.records import Order, Verdict
+from selftrain.api.v1alpha1 import BenchmarkFormat
+from selftrain.method.benchmarks import rewardbench, rmbench
+from selftrain.method.official import official, stored_order
+from selftrain.method.scoring import Ruling
+
+A, B = Verdict.A, Verdict.B
+
+
+def ruled(name: str, subset: str, first: Verdict | None, second: Verdict | None) -> list[Ruling]:
+    return [Ruling(name, subset, order, verdict, 1, 1) for order, verdict in ((Order.AB, first), (Order.BA, second))]
+
+
+def test_plain_pairs_have_no_score_of_their_own() -> None:
+    assert official(BenchmarkFormat.PAIRS, ruled("1", "", A, B)) is None
+    assert official(BenchmarkFormat.HELPSTEER2, ruled("1", "", A, B)) is None
+
+
+def test_rewardbench_counts_one_order_an_item_and_half_for_no_verdict() -> None:
+    names = [f"{subset}/{number}" for subset, count in rewardbench.COUNTS.items() for number in range(count)]
+    orders = [stored_order(name) for name in names]
+    assert 0.45 < sum(order is Order.AB for order in orders) / len(orders) < 0.55
+    always_a = [row for name in names for row in ruled(name, name.partition("/")[0], A, A)]
+    silent = [row for name in names for row in ruled(name, name.partition("/")[0], None, None)]
+    scored = official(BenchmarkFormat.REWARDBENCH, always_a)
+    assert scored is not None
+    assert scored.complete
+    assert scored.parts["hep-go"] == sum(stored_order(f"hep-go/{number}") is Order.AB for number in range(164)) / 164
+    told = official(BenchmarkFormat.REWARDBENCH, silent)
+    assert told is not None
+    assert told.overall == pytest.approx(0.5)
+
+
+def test_judgebench_lets_one_right_order_outweigh_a_missing_one() -> None:
+    rulings = [
+        *ruled("1", "mmlu-pro", A, None),
+        *ruled("2", "mmlu-pro", A, A),
+        *ruled("3", "mmlu-pro", A, B),
+        *ruled("4", "mmlu-pro", B, A),
+    ]
+    scored = official(BenchmarkFormat.JUDGEBENCH, rulings)
+    assert scored is not None
+    assert (scored.overall, scored.parts) == (0.5, {"mmlu-pro": 0.5})
+
+
+def test_rm_bench_wins_by_order() -> None:
+    """The judge always takes the fancier answer, and the first one of two alike."""
+    rulings = []
+    for domain, i, j in product(rmbench.DOMAINS, rmbench.STYLES, rmbench.STYLES):
+        verdicts = (A, B) if i > j else (B, A) if i < j else (A, A)
+        rulings += ruled(rmbench.cell_name(f"{domain}/1", i, j), domain, *verdicts)
+    scored = official(BenchmarkFormat.RM_BENCH, rulings)
+    assert scored is not None
+    assert {level: scored.parts[level] for level in rmbench.LEVELS} == {"easy": 1, "normal": 0.5, "hard": 0}
+    assert scored.overall == pytest.approx(0.5)

@@ -1,0 +1,132 @@
+"""Held-out pairs from files in their published layouts."""
+
+from pathlib import Path
+
+import pytest
+
+from helpers.files import WRITERS, Row, Writer, as_lines
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
+from selftrain.api.v1alpha1 import BenchmarkFormat
+from selftrain.storage.benchmarks import read_benchmark
+
+PAIR: Row = {"id": "p1", "instruction": "i", "chosen": "good", "rejected": "bad", "subset": "s"}
+
+
+@WRITERS
+def test_a_benchmark_is_read_with_its_subsets(tmp_path: Path, write: Writer) -> None:
+    path = write(tmp_path / "file", [PAIR | {"more": 1}, PAIR | {"id": "p2", "subset": None}])
+    assert read_benchmark(path) == [PAIR, PAIR | {"id": "p2", "subset": None}]
+
+
+@WRITERS
+def test_the_subset_is_optional_and_ids_may_be_numbers(tmp_path: Path, write: Writer) -> None:
+    rows = [{name: value for name, value in PAIR.items() if name != "subset"} | {"id": number} for number in (0, 1)]
+    assert [(row["id"], row["subset"]) for row in read_benchmark(write(tmp_path / "file", rows))] == [("0", None), ("1", None)]
+
+
+@WRITERS
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"id": "p1"}, "2: id p1 has been used before"),
+        ({"chosen": ""}, "2: column chosen has no text"),
+        ({"rejected": " "}, "2: column rejected has no text"),
+        ({"instruction": None}, "2: column instruction has no text"),
+        ({"rejected": "good"}, "2: chosen and rejected are the same"),
+        ({"id": None}, "2: column id"),
+    ],
+)
+def test_a_row_that_cannot_be_scored_is_named(tmp_path: Path, write: Writer, change: Row, says: str) -> None:
+    path = write(tmp_path / "file", [PAIR, PAIR | {"id": "p2"} | change])
+    with pytest.raises(UserError, match=says) as caught:
+        read_benchmark(path)
+    assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+@WRITERS
+def test_a_missing_column_is_named(tmp_path: Path, write: Writer) -> None:
+    path = write(tmp_path / "file", [{name: value for name, value in PAIR.items() if name != "rejected"}])
+    with pytest.raises(UserError, match="column rejected"):
+        read_benchmark(path)
+
+
+def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="it has no rows") as caught:
+        read_benchmark(as_lines(tmp_path / "file", []))
+    assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+PUBLISHED: dict[BenchmarkFormat, tuple[list[Row], list[tuple[str, str, str, str | None]]]] = {
+    BenchmarkFormat.REWARDBENCH: (
+        [{"prompt": "x", "chosen": "good", "chosen_model": "m", "rejected": "bad", "rejected_model": "n", "subset": "hep-go", "id": 7}],
+        [("hep-go/7", "good", "bad", "hep-go")],
+    ),
+    BenchmarkFormat.JUDGEBENCH: (
+        [
+            {
+                "pair_id": "u1",
+                "source": "mmlu-pro-law",
+                "question": "x",
+                "response_A": "a",
+                "response_B": "b",
+                "label": "B>A",
+                "original_id": 1,
+            },
+            {
+                "pair_id": "u2",
+                "source": "livecodebench",
+                "question": "x",
+                "response_A": "a",
+                "response_B": "b",
+                "label": "A>B",
+                "original_id": 2,
+            },
+        ],
+        [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
+    ),
+    BenchmarkFormat.RM_BENCH: (
+        [{"id": 3, "prompt": "x", "chosen": ["c0", "c1", "c2"], "rejected": ["r0", "r1", "r2"], "domain": "safety-refuse"}],
+        [(f"safety-refuse/3/{i}-{j}", f"c{i}", f"r{j}", "safety") for i in range(3) for j in range(3)],
+    ),
+    BenchmarkFormat.HELPSTEER2: (
+        [
+            {"prompt": "x", "response": "poor", "helpfulness": 1, "verbosity": 2},
+            {"prompt": "x", "response": "fine", "helpfulness": 4, "verbosity": 2},
+            {"prompt": "x", "response": "one", "helpfulness": 3, "verbosity": 2},
+            {"prompt": "x", "response": "two", "helpfulness": 3, "verbosity": 2},
+            {"prompt": "x", "response": "fine", "helpfulness": 2, "verbosity": 2},
+            {"prompt": "x", "response": "poor", "helpfulness": 0, "verbosity": 2},
+        ],
+        [("1", "fine", "poor", None), ("5", "fine", "poor", None)],
+    ),
+}
+
+
+@WRITERS
+@pytest.mark.parametrize("layout", PUBLISHED)
+def test_published_layouts(tmp_path: Path, write: Writer, layout: BenchmarkFormat) -> None:
+    rows, expected = PUBLISHED[layout]
+    pairs = read_benchmark(write(tmp_path / "file", rows), layout)
+    assert [(pair["id"], pair["chosen"], pair["rejected"], pair["subset"]) for pair in pairs] == expected
+    assert {pair["instruction"] for pair in pairs} == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "change", "says"),
+    [
+        (BenchmarkFormat.REWARDBENCH, {"subset": "hep-perl"}, "line 1: RewardBench has no subset 'hep-perl'"),
+        (BenchmarkFormat.JUDGEBENCH, {"source": "trivia"}, "line 1: JudgeBench has no source 'trivia'"),
+        (BenchmarkFormat.JUDGEBENCH, {"label": "A"}, "line 1: label is 'A'"),
+        (BenchmarkFormat.RM_BENCH, {"domain": "law"}, "line 1: RM-Bench has no domain 'law'"),
+        (BenchmarkFormat.RM_BENCH, {"chosen": ["one"]}, "line 1: column chosen has no list of three texts"),
+        (BenchmarkFormat.RM_BENCH, {"rejected": ["one", "", "three"]}, "line 1: column rejected has no text"),
+        (BenchmarkFormat.HELPSTEER2, {"helpfulness": "very"}, "line 1: column helpfulness has no number"),
+        (BenchmarkFormat.HELPSTEER2, {"prompt": "y"}, "line 1: the next row has another prompt"),
+    ],
+)
+def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: BenchmarkFormat, change: Row, says: str) -> None:
+    rows, _ = PUBLISHED[layout]
+    with pytest.raises(UserError, match=says) as caught:
+        read_benchmark(as_lines(tmp_path / "file", [rows[0] | change, *rows[1:]]), layout)
+    assert caught.value.reason is Reason.BENCHMARK_INVALID
