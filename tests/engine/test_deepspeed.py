@@ -50,7 +50,7 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def corpus(table, tmp_path_factory):
-    return write_corpus(MODEL, [table], 256, tmp_path_factory.mktemp("corpus"))
+    return write_corpus(MODEL, [table], 256, tmp_path_factory.mktemp("corpus"), contrasts=False)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def trainer_of(settings=SETTINGS, *, bf16=True):
 def batches_of(torch, corpus, examples, capacity=256):
     from selftrain.workers.batches import batch_of
 
-    return [batch_of(corpus, batch, torch.device("cpu")) for batch in micro_batches(examples, corpus.lengths, 1, capacity)[0]]
+    return [batch_of(corpus, batch, torch.device("cpu")) for batch in micro_batches(examples, corpus.sizes, 1, capacity)[0]]
 
 
 def plain_model(torch, dtype):
@@ -99,10 +99,16 @@ def plain_loss(torch, model, corpus, examples):
         labels[: corpus.prompts[i]] = -100
         logits = model(input_ids=ids[None]).logits[0, :-1].float()
         total = total + torch.nn.functional.cross_entropy(logits, labels[1:], reduction="sum")
-    return total / corpus.answers(examples)
+    return total / corpus.better(examples)
 
 
-def gradients(trainer, batches, answers):
+def likelihood(corpus, examples):
+    from selftrain.workers.objectives import Likelihood
+
+    return Likelihood(corpus.better(examples))
+
+
+def gradients(trainer, batches, objective):
     """Gradients of one update, caught before the step."""
     from deepspeed.utils import safe_get_full_grad
 
@@ -113,7 +119,7 @@ def gradients(trainer, batches, answers):
         step()
 
     trainer._engine.step = catch
-    loss = trainer.update(batches, answers, rate=0.0)
+    loss = trainer.update(batches, objective, rate=0.0)
     trainer._engine.step = step
     return loss, found
 
@@ -134,7 +140,7 @@ def test_gradients_agree_with_a_plain_loop(torch, corpus, stage):
     checkpointing = SETTINGS.model_copy(update={"zero_stage": stage, "activation_checkpointing": True})
     batches = batches_of(torch, corpus, examples)
     assert len(batches) > 2
-    loss, found = gradients(trainer_of(checkpointing), batches, corpus.answers(examples))
+    loss, found = gradients(trainer_of(checkpointing), batches, likelihood(corpus, examples))
     assert found.keys() == expected.keys()
     assert loss == pytest.approx(reference.item(), rel=0.01)
     assert difference(torch, found, expected) < 0.03  # bfloat16
@@ -142,8 +148,8 @@ def test_gradients_agree_with_a_plain_loop(torch, corpus, stage):
 
 def test_packing_does_not_change_the_gradient(torch, corpus):
     examples = tuple(range(16))
-    packed = gradients(trainer_of(bf16=False), batches_of(torch, corpus, examples, capacity=2000), corpus.answers(examples))
-    alone = gradients(trainer_of(bf16=False), [b for i in examples for b in batches_of(torch, corpus, (i,))], corpus.answers(examples))
+    packed = gradients(trainer_of(bf16=False), batches_of(torch, corpus, examples, capacity=2000), likelihood(corpus, examples))
+    alone = gradients(trainer_of(bf16=False), [b for i in examples for b in batches_of(torch, corpus, (i,))], likelihood(corpus, examples))
     assert packed[0] == pytest.approx(alone[0], rel=1e-5)
     assert difference(torch, packed[1], alone[1]) < 1e-4
 
@@ -169,7 +175,7 @@ def test_only_completions_have_a_loss(torch, corpus):
     batch = batches_of(torch, corpus, (3, 4, 5), 2000)[0]
     wanted = [list(corpus.tokens[corpus.starts[i] :][corpus.prompts[i] : corpus.lengths[i]]) for i in (3, 4, 5)]
     assert batch.targets.tolist() == list(chain.from_iterable(wanted))
-    assert len(batch.kept) == corpus.answers((3, 4, 5))
+    assert len(batch.kept) == corpus.better((3, 4, 5))
     following = torch.cat([batch.inputs[0, 1:], torch.tensor([-1])])[batch.kept]
     ends = torch.isin(batch.kept + 1, torch.tensor(batch.bounds))
     assert following[~ends].tolist() == batch.targets[~ends].tolist()
@@ -179,7 +185,7 @@ def test_an_empty_batch_changes_nothing(torch, corpus):
     examples = (0, 1, 2)
     batches = batches_of(torch, corpus, examples, 2000)
     with_empty = [*batches, *batches_of(torch, corpus, ())]
-    found, expected = (gradients(trainer_of(bf16=False), b, corpus.answers(examples))[1] for b in (with_empty, batches))
+    found, expected = (gradients(trainer_of(bf16=False), b, likelihood(corpus, examples))[1] for b in (with_empty, batches))
     assert difference(torch, found, expected) < 1e-6
 
 
@@ -188,8 +194,8 @@ def test_small_steps_are_not_rounded_away(torch, corpus, stage):
     """bfloat16 has 8 bits: steps of 1e-5 to weights of 0.06 are lost in it, and only add up in float32."""
     trainer = trainer_of(SETTINGS.model_copy(update={"zero_stage": stage, "weight_decay": "0"}))
     before = None if stage == 3 else {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
-    batches, answers = batches_of(torch, corpus, (0, 1, 2)), corpus.answers((0, 1, 2))
-    losses = [trainer.update(batches, answers, rate=1e-5) for _ in range(40)]
+    batches, objective = batches_of(torch, corpus, (0, 1, 2)), likelihood(corpus, (0, 1, 2))
+    losses = [trainer.update(batches, objective, rate=1e-5) for _ in range(40)]
     assert losses[-1] < losses[0] - 0.01
     if before:
         moved = torch.cat([(p.detach() - before[n]).abs().flatten() for n, p in trainer.model.named_parameters()])
@@ -209,11 +215,78 @@ def test_all_stages_learn_alike(torch, corpus):
     losses = {}  # stage 3 comes last: while such a trainer lives, all models of the process are loaded in partitions
     for stage, offload in ((1, "none"), (0, "none"), (2, "none"), (2, "optimizer"), (3, "none"), (3, "parameters")):
         trainer = trainer_of(SETTINGS.model_copy(update={"zero_stage": stage, "offload": offload, "gradient_clipping": "1"}))
-        losses[stage, offload] = [trainer.update(batches_of(torch, corpus, u), corpus.answers(u), rate=1e-3) for u in updates]
+        losses[stage, offload] = [trainer.update(batches_of(torch, corpus, u), likelihood(corpus, u), rate=1e-3) for u in updates]
     first, *others = losses.values()
     assert first[-1] < first[0] - 1
     for other in others:
         assert other == pytest.approx(first, rel=0.01)
+
+
+BETA, NLL_SCALE = 0.1, 1.5
+
+
+@pytest.fixture(scope="module")
+def contrasts(tmp_path_factory):
+    """Each example beside a worse completion."""
+    path, folder = tmp_path_factory.mktemp("contrasts") / "examples.parquet", tmp_path_factory.mktemp("corpus")
+    rows = [example(i) | {"rejected": f"{example(i + 3)['completion'][:40]} [[{'BA'[i % 2]}]]"} for i in range(40)]
+    write_table(rows, EXAMPLES, path)
+    return write_corpus(MODEL, [path], 256, folder, contrasts=True)
+
+
+def plain_logarithm(torch, model, corpus, sequence):
+    ids = torch.tensor(corpus.tokens[corpus.starts[sequence] :][: corpus.lengths[sequence]].astype("int64"))
+    chances = model(input_ids=ids[None]).logits[0, :-1].float().log_softmax(-1)
+    return chances.gather(1, ids[1:, None])[corpus.prompts[sequence] - 1 :].sum()
+
+
+def plain_preference(torch, model, reference, corpus, examples):
+    """DPO as its paper writes it, each sequence alone, and the better completions' mean likelihood a token beside it."""
+    loss, nll, tokens = 0.0, 0.0, 0
+    for better, worse in ((2 * i, 2 * i + 1) for i in examples):
+        with torch.no_grad():
+            before = [plain_logarithm(torch, reference, corpus, sequence) for sequence in (better, worse)]
+        now = [plain_logarithm(torch, model, corpus, sequence) for sequence in (better, worse)]
+        loss = loss - torch.nn.functional.logsigmoid(BETA * ((now[0] - before[0]) - (now[1] - before[1])))
+        nll, tokens = nll - now[0], tokens + corpus.lengths[better] - corpus.prompts[better]
+    return loss / len(examples) + NLL_SCALE * nll / tokens
+
+
+def preference(trainer, torch, corpus, examples):
+    from selftrain.workers.objectives import Preference
+
+    reference = trainer.measure(batches_of(torch, corpus, examples, 512))
+    return Preference(BETA, NLL_SCALE, len(examples), corpus.better(examples), reference)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 3])
+def test_dpo_gradients_agree_with_a_plain_loop(torch, contrasts, stage):
+    """The model has moved away from its reference, else the gradient would not tell how far."""
+    examples, model, reference = tuple(range(8)), plain_model(torch, torch.float32), plain_model(torch, torch.float32)
+    trainer = trainer_of(SETTINGS.model_copy(update={"zero_stage": stage, "weight_decay": "0"}), bf16=False)
+    objective = preference(trainer, torch, contrasts, examples)
+    batches = batches_of(torch, contrasts, examples, 512)
+    assert len(batches) > 1
+    for _ in range(3):
+        trainer.update(batches, objective, rate=1e-3)
+    model.load_state_dict(trainer.weights())
+    expected = plain_preference(torch, model, reference, contrasts, examples)
+    expected.backward()
+    loss, found = gradients(trainer, batches, objective)
+    assert loss == pytest.approx(expected.item(), rel=1e-3)
+    assert difference(torch, found, {name: p.grad for name, p in model.named_parameters()}) < 1e-3
+
+
+def test_dpo_prefers_what_is_better(torch, contrasts):
+    examples = tuple(range(8))
+    trainer = trainer_of(bf16=False)
+    objective, batches = preference(trainer, torch, contrasts, examples), batches_of(torch, contrasts, examples, 512)
+    assert trainer.update(batches, objective, rate=1e-3) > trainer.update(batches, objective, rate=1e-3)
+    for _ in range(60):
+        trainer.update(batches, objective, rate=1e-3)
+    now = trainer.measure(batches)
+    gains = {sequence: value - objective.reference[sequence] for sequence, value in now.items()}
+    assert all(gains[2 * i] > gains[2 * i + 1] for i in examples)
 
 
 def work_of(folder, table, **settings):

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from selftrain.api.names import Layout
+from selftrain.api.recipes import RECIPES
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Stage, Step
 from selftrain.local.command import read_run
@@ -78,7 +79,7 @@ def test_lineage_reaches_from_the_checkpoint_to_the_instructions(finished: Path)
     store = open_store(read_run(finished / "run.yaml", f"file://{finished}/store").spec.store)
     found = manifests(finished / "run.yaml", finished)
     for step, manifest in found.items():
-        for source in sources(step):
+        for source in sources(RECIPES["paper"], step):
             assert manifest_digest(store, LAYOUT, source) in manifest.inputs.values(), (step, source)
     frozen = json.loads(store.read(LAYOUT.run))
     assert found[Step(1, Stage.GENERATE)].inputs.items() & frozen["inputs"].items()

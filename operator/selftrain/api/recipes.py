@@ -13,6 +13,24 @@ class NegativeKind(StrEnum):
     """an answer to the instruction itself that most of the generator's other answers contradict"""
 
 
+class Objective(StrEnum):
+    """What training makes likely."""
+
+    SFT = "sft"
+    """the kept judgments (paper)"""
+    DPO = "dpo"
+    """right judgments rather than wrong or unparsed ones of the same ordered pair (Rafailov et al. 2023)"""
+
+
+class Start(StrEnum):
+    """The model that training begins with."""
+
+    SEED = "seed"
+    """the seed, anew in each iteration (paper)"""
+    PREVIOUS = "previous"
+    """the judge of the iteration before, which is also DPO's reference"""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The method's choices. `Spec.resolved` gives those of a run: a field that is set wins over its recipe."""
@@ -25,21 +43,52 @@ class Recipe:
     """select.minimumPassRate"""
     require_mirror: bool
     """select.requireMirror"""
+    first_objective: Objective
+    """train.firstObjective"""
+    objective: Objective
+    """train.objective"""
+    start: Start
+    """train.start"""
+    slices: int
+    """judge.slices"""
+
+    def objective_of(self, iteration: int) -> Objective:
+        """What an iteration learns."""
+        return self.first_objective if iteration == 1 else self.objective
 
 
-# `paper` is Self-Taught Evaluators as published. Its pairs are told apart by their topic alone; `improved` adds near misses, and keeps
-# judgments only where luck and a preference for one letter are unlikely.
+# `paper` is Self-Taught Evaluators as published, `release` what its authors released: SFT, then DPO from there on instructions of its own.
+# The pairs of both are told apart by their topic alone; `improved` adds near misses, and keeps judgments only where luck and a
+# preference for one letter are unlikely.
 RECIPES = {
     "paper": Recipe(
         answers=1,
         negatives={NegativeKind.VARIATION: 1},
         minimum_pass_rate="0",
         require_mirror=False,
+        first_objective=Objective.SFT,
+        objective=Objective.SFT,
+        start=Start.SEED,
+        slices=1,
+    ),
+    "release": Recipe(
+        answers=1,
+        negatives={NegativeKind.VARIATION: 1},
+        minimum_pass_rate="0",
+        require_mirror=False,
+        first_objective=Objective.SFT,
+        objective=Objective.DPO,
+        start=Start.PREVIOUS,
+        slices=2,
     ),
     "improved": Recipe(
         answers=8,
         negatives={NegativeKind.VARIATION: 1, NegativeKind.DISAGREEMENT: 1},
         minimum_pass_rate="0.5",
         require_mirror=True,
+        first_objective=Objective.SFT,
+        objective=Objective.SFT,
+        start=Start.SEED,
+        slices=1,
     ),
 }

@@ -65,6 +65,8 @@ class Drop(StrEnum):
     """select: right, but too few judgments of the ordered pair were"""
     MIRROR_NOT_KEPT = "mirror-not-kept"
     """select: right, but the pair was not judged right in the other order"""
+    NO_CONTRAST = "no-contrast"
+    """select: all judgments of the ordered pair are right, or none is"""
     NOT_DRAWN = "not-drawn"
     """select: right, but another right judgment of the ordered pair was drawn"""
     UNBALANCED = "unbalanced"

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from selftrain.api.base import ApiModel, Decimal, DnsLabel, DnsName, KeyedBy, Share, Text
 from selftrain.api.pods import PodSettings
-from selftrain.api.recipes import RECIPES, NegativeKind, Recipe
+from selftrain.api.recipes import RECIPES, NegativeKind, Objective, Recipe, Start
 from selftrain.api.status import Status
 
 GROUP = "selftrain.dev"
@@ -176,6 +176,9 @@ class Judge(SamplingStage):
     """Judgments an ordered pair. Source: paper, N = 15."""
     orders: Literal["both", "random"] = "both"
     """Show every pair in both orders, or in one drawn by the run's seed. Source: release README, both."""
+    slices: Annotated[int, Field(ge=1, le=50)] | None = None
+    """Disjoint parts of the pairs, by instruction; every iteration judges the next one. Absent means the recipe's: 1 is all pairs in
+    every iteration."""
 
 
 class Select(PodSettings):
@@ -186,11 +189,25 @@ class Select(PodSettings):
     recipe's."""
     require_mirror: bool | None = None
     """Keep an ordered pair only if the same pair passes in the other order too; needs judge.orders both. Absent means the recipe's."""
+    contrasts: Annotated[int, Field(ge=1, le=1024)] = 1
+    """For DPO: pairs of a right and a wrong or unparsed judgment, an ordered pair at most. Source: release, 1; its docstring says 6."""
 
 
 class Train(PodSettings):
-    """Fine-tunes the seed on the kept judgments with DeepSpeed. The loss is on judgment tokens only (paper)."""
+    """Fine-tunes the judge with DeepSpeed. The loss is on judgment tokens only (paper)."""
 
+    objective: Objective | None = None
+    """What is learnt: sft, the kept judgments (paper); dpo, right judgments rather than wrong or unparsed ones (release). Absent means
+    the recipe's."""
+    first_objective: Objective | None = None
+    """The objective of the first iteration. Absent means that of all, or the recipe's."""
+    start: Start | None = None
+    """The model that training begins with, which is also DPO's reference: seed (paper) or previous, the judge of the iteration before
+    (release). Absent means the recipe's."""
+    dpo_beta: Decimal = "0.1"
+    """DPO: weight of the distance to the reference. Source: release."""
+    dpo_nll_scale: Decimal = "1.5"
+    """DPO: weight of the better judgments' negative log-likelihood beside it, a token. Source: release."""
     learning_rate: Decimal = "0.000001"
     """Peak learning rate. Source: paper Table 7."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -287,9 +304,9 @@ class Retries(ApiModel):
 class Spec(ApiModel):
     """What to run. Everything that defines the result is immutable."""
 
-    recipe: Literal["paper", "improved"] = "paper"
-    """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published, improved adds near misses to the
-    pairs and keeps judgments only where both orders are judged right."""
+    recipe: Literal["paper", "release", "improved"] = "paper"
+    """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published, release is SFT and then DPO as in
+    the released model, improved adds near misses to the pairs and keeps judgments only where both orders are judged right."""
     iterations: Annotated[int, Field(ge=1, le=50)] = 5
     """Rounds of judge, select, train and evaluate; may be raised later. Source: paper."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 42
@@ -336,6 +353,10 @@ class Spec(ApiModel):
             negatives=preset.negatives if own is None else own,
             minimum_pass_rate=preset.minimum_pass_rate if select.minimum_pass_rate is None else select.minimum_pass_rate,
             require_mirror=preset.require_mirror if select.require_mirror is None else select.require_mirror,
+            first_objective=self.train.first_objective or self.train.objective or preset.first_objective,
+            objective=self.train.objective or preset.objective,
+            start=self.train.start or preset.start,
+            slices=self.judge.slices or preset.slices,
         )
 
     @model_validator(mode="after")

@@ -51,7 +51,10 @@ def _add_select(select: argparse.ArgumentParser) -> None:
     select.add_argument("--minimum-pass-rate", type=_share, help="instead of the recipe's, 0 to 1")
     select.add_argument("--require-mirror", action=argparse.BooleanOptionalAction, help="instead of the recipe's")
     select.add_argument("--seed", type=int, default=42)
-    select.add_argument("--iteration", type=int, default=1, help="takes part in the draw, as in a run")
+    select.add_argument(
+        "--iteration", type=int, default=1, help="takes part in the draw, as in a run; some recipes learn otherwise in the first"
+    )
+    select.add_argument("--contrasts", type=int, default=1, help="for DPO: most pairs of judgments an ordered pair")
     select.add_argument("--kept", type=Path, help="write pair_id, order and sample of the kept judgments to this Parquet file")
     select.set_defaults(run=_select)
 
@@ -95,7 +98,8 @@ def _select(options: argparse.Namespace) -> int:
     from selftrain.cli.select import recipe_of, select
 
     recipe = recipe_of(options.recipe, options.minimum_pass_rate, require_mirror=options.require_mirror)
-    say(select(options.judgments, recipe, options.seed, options.iteration, options.kept))
+    own = {name: getattr(options, name) for name in ("seed", "iteration", "contrasts", "kept")}
+    say(select(options.judgments, recipe, **own))
     return 0
 
 

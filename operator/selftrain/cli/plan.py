@@ -20,8 +20,14 @@ def plan(manifest: Path) -> str:
 
 def fill(run: SelfTrainRun) -> SelfTrainRun:
     """The run with what its recipe chooses as fields of its own."""
-    recipe = run.spec.resolved
+    recipe, spec = run.spec.resolved, run.spec
     negatives = [Negative(kind=kind, weight=weight) for kind, weight in recipe.negatives.items()]
-    generate = run.spec.generate.model_copy(update={"answers": recipe.answers, "negatives": negatives})
-    select = run.spec.select.model_copy(update={"minimum_pass_rate": recipe.minimum_pass_rate, "require_mirror": recipe.require_mirror})
-    return run.model_copy(update={"spec": run.spec.model_copy(update={"generate": generate, "select": select})})
+    train = {"objective": recipe.objective, "first_objective": recipe.first_objective, "start": recipe.start}
+    select = {"minimum_pass_rate": recipe.minimum_pass_rate, "require_mirror": recipe.require_mirror}
+    filled = {
+        "generate": spec.generate.model_copy(update={"answers": recipe.answers, "negatives": negatives}),
+        "judge": spec.judge.model_copy(update={"slices": recipe.slices}),
+        "select": spec.select.model_copy(update=select),
+        "train": spec.train.model_copy(update=train),
+    }
+    return run.model_copy(update={"spec": spec.model_copy(update=filled)})

@@ -13,16 +13,16 @@ from selftrain.api.recipes import RECIPES, Recipe
 COLUMNS = {"pair_id", "order", "sample", "verdict"}
 
 
-def select(judgments: Sequence[Path], recipe: Recipe, seed: int, iteration: int, kept: Path | None) -> dict[str, Any]:
+def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: int, contrasts: int, kept: Path | None) -> dict[str, Any]:
     """Counts and drops by reason, which add up to the judgments; the kept ones' names go to a Parquet file if one is given."""
-    from selftrain.workers import select as worker
+    from selftrain.workers import selection
 
-    with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, worker.open_database(Path(scratch)) as database:
+    with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, selection.open_database(Path(scratch)) as database:
         _check(database, judgments)
-        counts, drops = worker.select(database, judgments, recipe, seed, iteration)
+        counts, drops = selection.select(database, judgments, recipe, seed, iteration, contrasts)
         if kept is not None:
             database.sql('SELECT pair_id, "order", sample FROM selection WHERE dropped IS NULL ORDER BY shuffle').write_parquet(str(kept))
-    return {"recipe": asdict(recipe), "counts": counts, "drops": drops}
+    return {"recipe": asdict(recipe), "objective": recipe.objective_of(iteration), "counts": counts, "drops": drops}
 
 
 def recipe_of(name: str, minimum_pass_rate: str | None, *, require_mirror: bool | None) -> Recipe:

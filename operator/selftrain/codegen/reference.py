@@ -23,6 +23,10 @@ CHOICES: dict[str, Callable[[Recipe], str]] = {
     "generate.negatives": lambda recipe: ", ".join(f"{kind} (weight {weight})" for kind, weight in recipe.negatives.items()),
     "select.minimumPassRate": lambda recipe: recipe.minimum_pass_rate,
     "select.requireMirror": lambda recipe: str(recipe.require_mirror).lower(),
+    "judge.slices": lambda recipe: str(recipe.slices),
+    "train.firstObjective": lambda recipe: recipe.first_objective.value,
+    "train.objective": lambda recipe: recipe.objective.value,
+    "train.start": lambda recipe: recipe.start.value,
 }
 """What a recipe chooses, by the field of the spec that wins over it."""
 

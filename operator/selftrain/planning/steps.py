@@ -1,5 +1,6 @@
 """The order of a run's steps and what each is made from. This is the recipe as the platform sees it."""
 
+from selftrain.api.recipes import Recipe, Start
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Spec
 
@@ -13,10 +14,11 @@ def steps(spec: Spec) -> tuple[Step, ...]:
     return tuple(step for step in planned if step.stage is not Stage.EVALUATE or spec.evaluate.benchmarks)
 
 
-def sources(step: Step) -> tuple[Step, ...]:
+def sources(recipe: Recipe, step: Step) -> tuple[Step, ...]:
     """The steps whose manifests `step` reads, models included. The seed and the instructions are not steps."""
     iteration, stage = step
     judge = (Step(iteration - 1, Stage.TRAIN),) if iteration > 1 else ()
+    start = (Step(start_iteration(recipe, iteration), Stage.TRAIN),) if start_iteration(recipe, iteration) else ()
     match stage:
         case Stage.GENERATE:
             return ()
@@ -25,9 +27,14 @@ def sources(step: Step) -> tuple[Step, ...]:
         case Stage.SELECT:
             return (Step(1, Stage.GENERATE), Step(iteration, Stage.JUDGE))
         case Stage.TRAIN:
-            return (Step(iteration, Stage.SELECT),)
+            return (Step(iteration, Stage.SELECT), *start)
         case Stage.EVALUATE:
             return (Step(iteration, Stage.TRAIN),) if iteration else ()
+
+
+def start_iteration(recipe: Recipe, iteration: int) -> int:
+    """The iteration whose judge is trained further; 0 is the seed."""
+    return iteration - 1 if recipe.start is Start.PREVIOUS else 0
 
 
 def judge_iteration(step: Step) -> int:

@@ -45,6 +45,7 @@ EXAMPLES = pa.schema(
         pa.field("sample", pa.int32(), nullable=False),
         pa.field("messages", pa.list_(pa.struct([pa.field("role", pa.string()), pa.field("content", pa.string())])), nullable=False),
         pa.field("completion", pa.string(), nullable=False),
+        pa.field("rejected", pa.string()),
     ]
 )
 EVALUATIONS = pa.schema(

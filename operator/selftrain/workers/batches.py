@@ -1,4 +1,4 @@
-"""From examples to the tensors of a forward pass: examples in a row without padding, positions starting anew in each."""
+"""From examples to the tensors of a forward pass: sequences in a row without padding, positions starting anew in each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,29 @@ from selftrain.workers.corpus import Corpus
 
 @dataclass(frozen=True)
 class Batch:
-    """A packed micro-batch. The last token of an example is only ever a target, so it is not among the inputs."""
+    """A packed micro-batch. The last token of a sequence is only ever a target, so it is not among the inputs."""
 
+    sequences: list[int]
+    """Which ones these are."""
     inputs: torch.Tensor
     """Token ids, shape (1, tokens)."""
     positions: torch.Tensor
-    """Position of each token in its example, shape (1, tokens)."""
+    """Position of each token in its sequence, shape (1, tokens)."""
     bounds: tuple[int, ...]
-    """Where examples begin and the last one ends."""
+    """Where sequences begin and the last one ends."""
     kept: torch.Tensor
     """Places whose next token belongs to a completion: only they need logits."""
     targets: torch.Tensor
     """The next tokens at these places."""
+    counts: list[int]
+    """How many of them each sequence has."""
 
 
 def batch_of(corpus: Corpus, examples: Sequence[int], device: torch.device) -> Batch:
     """The micro-batch of these examples; without any, one token that nothing is learnt from."""
-    rows = [corpus.tokens[corpus.starts[example] :][: corpus.lengths[example]] for example in examples]
-    prompts = [corpus.prompts[example] for example in examples]
+    sequences = corpus.sequences(examples)
+    rows = [corpus.tokens[corpus.starts[sequence] :][: corpus.lengths[sequence]] for sequence in sequences]
+    prompts = [corpus.prompts[sequence] for sequence in sequences]
     if not rows:
         rows, prompts = [np.zeros(2, dtype=np.int32)], [2]
     bounds = [0, *np.cumsum([len(row) - 1 for row in rows]).tolist()]
@@ -38,6 +43,8 @@ def batch_of(corpus: Corpus, examples: Sequence[int], device: torch.device) -> B
         return torch.from_numpy(np.concatenate(parts).astype(np.int64)).to(device)
 
     return Batch(
+        sequences=sequences,
+        counts=[len(part) for part in kept],
         inputs=tensor([row[:-1] for row in rows])[None],
         positions=tensor([np.arange(len(row) - 1) for row in rows])[None],
         bounds=tuple(bounds),

@@ -58,7 +58,6 @@ def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: 
 
     with ThreadPoolExecutor(UPLOADS) as pool:
         parts = list(pool.map(upload, sorted(folder.iterdir())))
-    examples = len(corpus.lengths)
     manifest = Manifest(
         run=work.run.name,
         iteration=work.iteration,
@@ -67,7 +66,7 @@ def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: 
         work=order.digest,
         inputs=order.inputs,
         parts=parts,
-        counts={"examples": examples, "updates": progress.steps, "judgment tokens": corpus.answers(range(examples))},
+        counts={"examples": corpus.count, "updates": progress.steps, "judgment tokens": corpus.better(range(corpus.count))},
         drops={Drop.TOO_LONG: corpus.dropped} if corpus.dropped else {},
         seconds=round(progress.seconds * work.spec.train.nodes, 3),
         tokens=progress.tokens,

@@ -21,48 +21,72 @@ TOKENS, EXAMPLES = "tokens.bin", "examples.json"
 
 @dataclass(frozen=True)
 class Corpus:
-    """All examples. `prompts` and `lengths` are in tokens; a length includes the prompt."""
+    """All examples. One example is one sequence, or with `contrasts` two: the better completion and then the worse one.
+
+    `prompts` and `lengths` are of sequences, in tokens; a length includes the prompt.
+    """
 
     tokens: npt.NDArray[np.int32]
     prompts: list[int]
     lengths: list[int]
+    contrasts: bool
     dropped: int
     """Examples that were too long."""
 
     @cached_property
     def starts(self) -> list[int]:
-        """Where each example begins among the tokens."""
+        """Where each sequence begins among the tokens."""
         return [0, *np.cumsum(self.lengths).tolist()][:-1]
 
-    def answers(self, examples: Sequence[int]) -> int:
-        """Tokens of these examples that the loss is on: the completions and what ends their turns."""
-        return sum(self.lengths[example] - self.prompts[example] for example in examples)
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Tokens of each example."""
+        return [sum(self.lengths[sequence] for sequence in self.sequences([example])) for example in range(self.count)]
+
+    @property
+    def count(self) -> int:
+        """Number of examples."""
+        return len(self.lengths) // (1 + self.contrasts)
+
+    def sequences(self, examples: Sequence[int]) -> list[int]:
+        """The sequences of these examples."""
+        return [sequence for example in examples for sequence in ((2 * example, 2 * example + 1) if self.contrasts else (example,))]
+
+    def better(self, examples: Sequence[int]) -> int:
+        """Tokens of these examples' completions and of what ends their turns; with contrasts, of the better ones."""
+        first = (2 * example if self.contrasts else example for example in examples)
+        return sum(self.lengths[sequence] - self.prompts[sequence] for sequence in first)
 
     def total(self, examples: Sequence[int]) -> int:
         """Tokens of these examples, prompts included."""
-        return sum(self.lengths[example] for example in examples)
+        return sum(self.sizes[example] for example in examples)
 
 
-def write_corpus(model: Path, tables: Sequence[Path], limit: int, folder: Path) -> Corpus:
-    """Encode the examples of Parquet tables (columns messages and completion). Those over `limit` tokens are left out."""
+def write_corpus(model: Path, tables: Sequence[Path], limit: int, folder: Path, *, contrasts: bool) -> Corpus:
+    """Encode the examples of Parquet tables (columns messages, completion, and for contrasts rejected).
+
+    Those with more than `limit` tokens in a sequence are left out.
+    """
     tokenizer = load_tokenizer(model)
     prompts: list[int] = []
     lengths: list[int] = []
     dropped = 0
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / TOKENS).open("wb") as file:
-        for row in _rows(tables):
-            prompt, answer = encode_example(tokenizer, row["messages"], row["completion"])
-            if len(prompt) + len(answer) > limit:
+        for row in _rows(tables, contrasts=contrasts):
+            completions = (row["completion"], row["rejected"]) if contrasts else (row["completion"],)
+            encoded = [encode_example(tokenizer, row["messages"], completion) for completion in completions]
+            if any(len(prompt) + len(answer) > limit for prompt, answer in encoded):
                 dropped += 1
                 continue
-            file.write(np.array([*prompt, *answer], dtype=np.int32).tobytes())
-            prompts.append(len(prompt))
-            lengths.append(len(prompt) + len(answer))
+            for prompt, answer in encoded:
+                file.write(np.array([*prompt, *answer], dtype=np.int32).tobytes())
+                prompts.append(len(prompt))
+                lengths.append(len(prompt) + len(answer))
     if not lengths:
         message = f"none of {dropped} training examples fits in {limit} tokens"
         raise UserError(Reason.SEQUENCE_TOO_LONG, message, REASONS[Reason.SEQUENCE_TOO_LONG][1])
-    (folder / EXAMPLES).write_text(json.dumps({"prompts": prompts, "lengths": lengths, "dropped": dropped}))
+    (folder / EXAMPLES).write_text(json.dumps({"prompts": prompts, "lengths": lengths, "contrasts": contrasts, "dropped": dropped}))
     return read_corpus(folder)
 
 
@@ -72,8 +96,9 @@ def read_corpus(folder: Path) -> Corpus:
     return Corpus(np.memmap(folder / TOKENS, dtype=np.int32, mode="r"), **examples)
 
 
-def _rows(tables: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+def _rows(tables: Sequence[Path], *, contrasts: bool) -> Iterator[Mapping[str, Any]]:
+    columns = ["messages", "completion", *(["rejected"] if contrasts else [])]
     for path in tables:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=READ_BATCH, columns=["messages", "completion"]):
+            for batch in file.iter_batches(batch_size=READ_BATCH, columns=columns):
                 yield from batch.to_pylist()

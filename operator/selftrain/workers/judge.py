@@ -88,10 +88,11 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
 
 
 def ordered(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]:
-    """The ordered pairs to judge, of the usable pairs among `rows`."""
+    """The ordered pairs to judge: of the usable pairs among `rows` those in the iteration's slice."""
     seed, iteration, orders = context.work.spec.seed, context.work.iteration, context.work.spec.judge.orders
+    slices = context.work.spec.resolved.slices
     for row in rows:
-        if row["dropped"] is not None:
+        if row["dropped"] is not None or seed_of(seed, "slice", row["pair_id"]) % slices != (iteration - 1) % slices:
             continue
         drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
         for order in Order if orders == "both" else (drawn,):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from selftrain.api.base import ApiModel
+from selftrain.api.recipes import Objective
 from selftrain.api.records import Digest, Work
 from selftrain.api.v1alpha1 import Train
 
@@ -32,6 +33,7 @@ class TrainOrder(ApiModel):
     output: Path
     """Folder of the trained model."""
     settings: Train
+    objective: Objective
     seed: int
     cpu_bf16: bool
     """Whether this processor multiplies bfloat16 in hardware. Without, and without a GPU, ranks compute in float32."""

@@ -1,4 +1,4 @@
-"""train: the seed fine-tuned on the kept judgments, with DeepSpeed. The pod's process, without any heavy library.
+"""train: a judge fine-tuned on what was selected, with DeepSpeed. The pod's process, without any heavy library.
 
 It fetches what the ranks need, starts them with torchrun, and cleans up. The ranks store and commit the
 result themselves (train_rank says why).
@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selftrain.api.names import job_name
+from selftrain.api.recipes import Objective
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Train
+from selftrain.planning.steps import start_iteration
 from selftrain.storage.commit import manifest_digest, read_manifest, work_digest
 from selftrain.storage.protocol import ObjectStore
-from selftrain.workers.context import Context, finished, input_name, seed
+from selftrain.workers.context import Context, finished, input_name, judge
 from selftrain.workers.exits import Drain
 from selftrain.workers.launch import launch, rendezvous
 from selftrain.workers.machine import read_machine
@@ -37,17 +39,18 @@ def run(context: Context) -> None:
 def fine_tune(model: Path, tables: Sequence[Path], settings: Train, seed: int, output: Path) -> None:
     """Train a model folder on Parquet tables of examples outside of any run. A new model folder is written."""
     with tempfile.TemporaryDirectory(prefix="train-") as scratch:
-        order = _prepare(Path(scratch), model, tables, settings, seed).model_copy(update={"output": output})
+        order = _prepare(Path(scratch), model, tables, settings, seed, settings.objective or Objective.SFT)
+        order = order.model_copy(update={"output": output})
         launch(order, read_machine(), None, Drain())
 
 
 def _order(context: Context) -> TrainOrder:
     """The order of a run's training, with all inputs in place."""
-    work = context.work
-    model, source = seed(context), Step(work.iteration, Stage.SELECT)
-    inputs = {"model": model.digest, input_name(source): manifest_digest(context.store, context.layout, source)}
+    work, recipe, source = context.work, context.work.spec.resolved, Step(context.work.iteration, Stage.SELECT)
+    model_name, model = judge(context, start_iteration(recipe, work.iteration))
+    inputs = {model_name: model.digest, input_name(source): manifest_digest(context.store, context.layout, source)}
     tables = fetch_all(context.store, finished(context, source).parts, context.scratch)
-    order = _prepare(context.scratch, model.path, tables, work.spec.train, work.spec.seed)
+    order = _prepare(context.scratch, model.path, tables, work.spec.train, work.spec.seed, recipe.objective_of(work.iteration))
     return order.model_copy(update={"run": RunOrder(work=work, digest=work_digest(work, {}, inputs), inputs=inputs)})
 
 
@@ -58,7 +61,7 @@ def _clear_states(store: ObjectStore, prefix: str) -> None:
     store.delete(key for key in keys if not key.endswith(".json"))
 
 
-def _prepare(scratch: Path, model: Path, tables: Sequence[Path], settings: Train, seed: int) -> TrainOrder:
+def _prepare(scratch: Path, model: Path, tables: Sequence[Path], settings: Train, seed: int, objective: Objective) -> TrainOrder:
     """The order of a training. Examples must fit both the model and the settings."""
     folder = scratch / "ranks"
     folder.mkdir()
@@ -69,6 +72,7 @@ def _prepare(scratch: Path, model: Path, tables: Sequence[Path], settings: Train
         limit=min(settings.sequence_length, read_facts(model).context),
         output=scratch / "checkpoint",
         settings=settings,
+        objective=objective,
         seed=seed,
         cpu_bf16=read_machine().bfloat16,
     )

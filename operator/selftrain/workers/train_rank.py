@@ -10,6 +10,9 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import torch
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
+from selftrain.api.recipes import Objective
 from selftrain.api.seeds import seed_of
 from selftrain.storage.open import open_store
 from selftrain.workers.exits import Drained, last_words
@@ -30,6 +34,8 @@ import deepspeed
 from selftrain.workers.batches import batch_of
 from selftrain.workers.checkpoint import store_checkpoint, write_log, write_model
 from selftrain.workers.corpus import Corpus, read_corpus, write_corpus
+from selftrain.workers.objectives import Likelihood, Preference
+from selftrain.workers.objectives import Objective as Loss
 from selftrain.workers.packing import Indexes, all_updates, micro_batches
 from selftrain.workers.ranks import Ranks
 from selftrain.workers.schedule import learning_rate
@@ -61,18 +67,64 @@ def train(order: TrainOrder) -> None:
     _introduce(ranks, settings.zero_stage)
     corpus = _shared_corpus(order, ranks)
     trainer = Trainer(order.model, settings, ranks, bf16=order.cpu_bf16 or torch.cuda.is_available())
+    training = Training(order, trainer, ranks, corpus, _reference(order, trainer, ranks, corpus))
     states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder) if order.run else None
     progress = states.restore(trainer) if states else Progress()
-    updates = list(all_updates(corpus.lengths, settings.tokens_per_update, order.seed, settings.epochs))
-    while progress.steps < len(updates):
-        progress, drained = _update(order, trainer, ranks, corpus, updates, progress)
+    while progress.steps < len(training.updates):
+        progress, drained = training.update(progress)
         due = drained or progress.steps % settings.save_every_steps == 0
-        if states and due and progress.steps < len(updates):
+        if states and due and progress.steps < len(training.updates):
             states.save(trainer, progress)
         if drained:
             raise Drained
     _finish(order, trainer, ranks, corpus, progress)
     torch.distributed.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Training:
+    """One rank's part in all updates."""
+
+    order: TrainOrder
+    trainer: Trainer
+    ranks: Ranks
+    corpus: Corpus
+    reference: Mapping[int, float]
+    """For DPO: the logarithm of each sequence's probability before training."""
+
+    @cached_property
+    def updates(self) -> list[Indexes]:
+        """The examples of every update."""
+        settings = self.order.settings
+        return list(all_updates(self.corpus.sizes, settings.tokens_per_update, self.order.seed, settings.epochs))
+
+    def update(self, progress: Progress) -> tuple[Progress, bool]:
+        """The next update, and whether any pod was asked to stop meanwhile."""
+        step, count, examples = progress.steps, len(self.updates), self.updates[progress.steps]
+        begin = time.monotonic()
+        torch.manual_seed(seed_of(self.order.seed, "train", "update", step, self.ranks.rank))  # so dropout needs no state of its own
+        mine = micro_batches(examples, self.corpus.sizes, self.ranks.count, _capacity(self.order))[self.ranks.rank]
+        batches = [batch_of(self.corpus, batch, self.trainer.device) for batch in mine]
+        rate = learning_rate(self.order.settings, step, count)
+        share = self.trainer.update(batches, self._objective(examples), rate)
+        loss, drains = self.ranks.total([share, self.order.drain.exists()])
+        if not isfinite(loss):
+            raise UserError(Reason.ENGINE_FAILED, f"the loss became {loss} in update {step + 1} of {count}", "lower train.learningRate")
+        seconds, tokens = time.monotonic() - begin, self.corpus.total(examples)
+        log.info("update %d of %d: loss %.4f, rate %.3g, %.0f tokens/s", step + 1, count, loss, rate, tokens / seconds)
+        done = Progress(
+            steps=step + 1,
+            tokens=progress.tokens + tokens,
+            seconds=round(progress.seconds + seconds, 3),
+            losses=[*progress.losses, loss],
+        )
+        return done, drains > 0
+
+    def _objective(self, examples: Indexes) -> Loss:
+        settings, tokens = self.order.settings, self.corpus.better(examples)
+        if self.order.objective is Objective.SFT:
+            return Likelihood(tokens)
+        return Preference(float(settings.dpo_beta), float(settings.dpo_nll_scale), len(examples), tokens, self.reference)
 
 
 def _introduce(ranks: Ranks, stage: int) -> None:
@@ -84,34 +136,23 @@ def _introduce(ranks: Ranks, stage: int) -> None:
 def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
     """The examples, encoded by one rank of each pod for all of it."""
     if os.environ["LOCAL_RANK"] == "0":
-        write_corpus(order.model, order.tables, order.limit, order.corpus)
+        write_corpus(order.model, order.tables, order.limit, order.corpus, contrasts=order.objective is Objective.DPO)
     ranks.wait()
     return read_corpus(order.corpus)
 
 
-def _update(
-    order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, updates: list[Indexes], progress: Progress
-) -> tuple[Progress, bool]:
-    """One update, and whether any pod was asked to stop meanwhile."""
-    settings, step, examples = order.settings, progress.steps, updates[progress.steps]
-    begin = time.monotonic()
-    torch.manual_seed(seed_of(order.seed, "train", "update", step, ranks.rank))  # so dropout needs no state of its own
-    capacity = settings.micro_batch * settings.sequence_length
-    mine = micro_batches(examples, corpus.lengths, ranks.count, capacity)[ranks.rank]
-    rate = learning_rate(settings, step, len(updates))
-    share = trainer.update([batch_of(corpus, batch, trainer.device) for batch in mine], corpus.answers(examples), rate)
-    loss, drains = ranks.total([share, order.drain.exists()])
-    if not isfinite(loss):
-        raise UserError(Reason.ENGINE_FAILED, f"the loss became {loss} in update {step + 1} of {len(updates)}", "lower train.learningRate")
-    seconds, tokens = time.monotonic() - begin, corpus.total(examples)
-    log.info("update %d of %d: loss %.4f, rate %.3g, %.0f tokens/s", step + 1, len(updates), loss, rate, tokens / seconds)
-    done = Progress(
-        steps=step + 1,
-        tokens=progress.tokens + tokens,
-        seconds=round(progress.seconds + seconds, 3),
-        losses=[*progress.losses, loss],
-    )
-    return done, drains > 0
+def _reference(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus) -> dict[int, float]:
+    """For DPO: what the model thought of every sequence before. A pass over the examples, made anew at each start."""
+    if order.objective is Objective.SFT:
+        return {}
+    mine = micro_batches(tuple(range(corpus.count)), corpus.sizes, ranks.count, _capacity(order))[ranks.rank]
+    found = trainer.measure(batch_of(corpus, batch, trainer.device) for batch in mine)
+    return {sequence: value for part in ranks.gather(found) for sequence, value in part.items()}
+
+
+def _capacity(order: TrainOrder) -> int:
+    """Tokens of a micro-batch; a contrast has two sequences."""
+    return order.settings.micro_batch * order.settings.sequence_length * (2 if order.objective is Objective.DPO else 1)
 
 
 def _finish(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, progress: Progress) -> None:

@@ -13,6 +13,7 @@ from transformers.integrations import HfDeepSpeedConfig
 from selftrain.api.v1alpha1 import Train
 from selftrain.workers import attention
 from selftrain.workers.batches import Batch
+from selftrain.workers.objectives import Objective, sums_of
 from selftrain.workers.ranks import Ranks
 from selftrain.workers.zero import deepspeed_settings
 
@@ -41,23 +42,30 @@ class Trainer:
         """Where batches belong."""
         return torch.device(self._engine.device)
 
-    def update(self, batches: Iterable[Batch], answers: int, rate: float) -> float:
-        """One update; returns this rank's share of the mean loss.
-
-        `answers` counts the loss tokens of the whole update, all ranks included: each of them has the same weight.
-        """
+    def update(self, batches: Iterable[Batch], objective: Objective, rate: float) -> float:
+        """One update; returns this rank's share of its loss."""
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
         loss = 0.0
         remaining = list(batches)
         for number, batch in enumerate(remaining, start=1):
             self._engine.set_gradient_accumulation_boundary(number == len(remaining))
-            share = self._loss(batch) / answers
-            # DeepSpeed takes the mean over the ranks; ours is over tokens, so the number of ranks is undone here.
+            share = objective(self._logarithms(batch), batch)
+            # DeepSpeed takes the mean over the ranks; ours is over the update, so the number of ranks is undone here.
             self._engine.backward(share * self._ranks.count)
             loss += share.item()
         self._engine.step()
         return loss
+
+    def measure(self, batches: Iterable[Batch]) -> dict[int, float]:
+        """Logarithm of the probability of each sequence's completion as the model is now. All ranks need equally many batches."""
+        self._engine.eval()
+        found: dict[int, float] = {}
+        with torch.no_grad():
+            for batch in batches:
+                found |= dict(zip(batch.sequences, sums_of(self._logarithms(batch), batch).tolist(), strict=False))
+        self._engine.train()
+        return found
 
     def save(self, folder: Path, tag: str) -> list[Path]:
         """Write the full state; returns the files that this rank wrote. Every rank has a folder of its own."""
@@ -83,12 +91,12 @@ class Trainer:
         assert isinstance(model, PreTrainedModel)  # noqa: S101 - it is what was given to DeepSpeed
         return model
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        """Sum over the completions' tokens of minus the logarithm of their probability, in float32."""
+    def _logarithms(self, batch: Batch) -> torch.Tensor:
+        """Logarithm of the probability of every token of the completions, in float32."""
         output = self._engine(
             input_ids=batch.inputs, position_ids=batch.positions, bounds=batch.bounds, logits_to_keep=batch.kept, use_cache=False
         )
-        return functional.cross_entropy(output.logits[0].float(), batch.targets, reduction="sum")
+        return -functional.cross_entropy(output.logits[0].float(), batch.targets, reduction="none")
 
 
 def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:

@@ -158,7 +158,7 @@ def test_the_selection_alone(
     path, out = write_judgments(tmp_path / "judgments.parquet", one | two), tmp_path / "kept.parquet"
     assert main(["select", path, "--kept", str(out), *options]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["counts"] == {"judgments": 8, "kept": kept, "kept A": kept / 2, "kept B": kept / 2}
+    assert told["counts"] == {"judgments": 8, "kept": kept, "kept A": kept / 2, "kept B": kept / 2, "examples": kept}
     assert told["drops"] == drops
     assert pq.read_table(out).num_rows == kept
 

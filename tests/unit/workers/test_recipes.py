@@ -160,6 +160,22 @@ def test_one_random_order_is_drawn_by_the_seed(bench: "Bench") -> None:
     assert set(orders.values()) == set(Order)
 
 
+def test_every_iteration_judges_a_slice_of_its_own(bench: "Bench") -> None:
+    make_pairs(bench)
+    judged = []
+    for iteration in (1, 2, 3):
+        model = bench.folder / f"judge-{iteration}"
+        context = bench.context(Stage.JUDGE, judge={"shards": 3, "samples": 1, "slices": 2}, store={"uri": f"file://{bench.folder}/store"})
+        rows_ = [{"pair_id": f"p{n}", "dropped": None, "instruction": "", "chosen": "", "rejected": ""} for n in range(200)]
+        work = context.work.model_copy(update={"iteration": iteration})
+        asked = judge.ordered(Context(work, context.store, model, 0, context.drain), rows_)
+        judged.append({ask.pair["pair_id"] for ask in asked})
+    assert judged[0].isdisjoint(judged[1])
+    assert len(judged[0] | judged[1]) == 200
+    assert judged[2] == judged[0]
+    assert 70 < len(judged[0]) < 130
+
+
 def test_judgments_do_not_depend_on_how_they_are_cut(bench: "Bench") -> None:
     first = rows(make_judgments(bench))
     again = bench.context(Stage.JUDGE, judge={"shards": 1, "samples": 4}, store={"uri": f"file://{bench.folder}/store2"})

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.recipes import RECIPES
+from selftrain.api.recipes import RECIPES, Objective
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
 from selftrain.api.v1alpha1 import Prompts
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
-from selftrain.workers import generate, judge, select
+from selftrain.workers import generate, judge, select, selection
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -39,7 +39,9 @@ def judgments(verdicts: Verdicts) -> list[Row]:
     return [judgment(*key, sample, verdict) for key, said in verdicts.items() for sample, verdict in enumerate(said)]
 
 
-def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, **rules: Any) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
+def selected(
+    folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, contrasts: int = 1, **rules: Any
+) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
     """Select from rows cut into parts."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [folder / f"judgments-{number}" for number in range(cut)]
@@ -48,8 +50,8 @@ def selected(folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, **rules
     names = sorted({row["pair_id"] for row in rows})
     pairs = [{"pair_id": name, "instruction": f"x {name}", "chosen": f"good {name}", "rejected": f"bad {name}"} for name in names]
     write_table(pairs, PAIRS, folder / "pairs")
-    with select.open_database(folder) as database:
-        counts, drops = select.select(database, parts, replace(RECIPES["paper"], **rules), seed, 1)
+    with selection.open_database(folder) as database:
+        counts, drops = selection.select(database, parts, replace(RECIPES["paper"], **rules), seed, 1, contrasts)
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
 
 
@@ -65,7 +67,7 @@ SOME: Verdicts = {
 
 def test_one_right_judgment_an_ordered_pair_is_kept_and_letters_balanced(tmp_path: Path) -> None:
     counts, drops, kept = selected(tmp_path, judgments(SOME))
-    assert counts == {"judgments": 19, "kept": 4, "kept A": 2, "kept B": 2}
+    assert counts == {"judgments": 19, "kept": 4, "kept A": 2, "kept B": 2, "examples": 4}
     assert drops == {Drop.WRONG: 7, Drop.UNPARSED: 2, Drop.NOT_DRAWN: 5, Drop.UNBALANCED: 1}
     assert Counter(row["order"] for row in kept) == {"AB": 2, "BA": 2}
     assert all(f"[[{'A' if row['order'] == 'AB' else 'B'}]]" in row["completion"] for row in kept)
@@ -97,6 +99,36 @@ def test_an_example_is_what_the_judge_was_shown_and_what_it_wrote(tmp_path: Path
     assert row["completion"] == f"trace {name[1:]} BA {row['sample']} [[B]]"
 
 
+DPO = {"first_objective": Objective.DPO, "objective": Objective.DPO}
+
+
+def test_a_contrast_is_a_right_judgment_beside_one_that_is_not(tmp_path: Path) -> None:
+    counts, drops, kept = selected(tmp_path, judgments(SOME), **DPO)
+    assert {row["order"] for row in kept} == {"AB", "BA"}
+    for row in kept:
+        right = "[[A]]" if row["order"] == "AB" else "[[B]]"
+        assert row["completion"].endswith(right)
+        assert not row["rejected"].endswith(right)
+    assert counts["examples"] == len(kept) == 2
+    assert counts["judgments"] == 19 == counts["kept"] + sum(drops.values())
+    assert drops[Drop.NO_CONTRAST] == 4 + 4 + 1  # p1 BA has no right judgment; p2 AB and p3 AB have no other
+    assert drops[Drop.UNBALANCED] in (2, 4)  # p2 BA or p3 BA
+
+
+def test_contrasts_are_several_an_ordered_pair_and_none_twice(tmp_path: Path) -> None:
+    counts, _, kept = selected(tmp_path, judgments(SOME), contrasts=3, **DPO)
+    pairs = [(row["pair_id"], row["order"], row["completion"], row["rejected"]) for row in kept]
+    assert len(set(pairs)) == len(pairs) == counts["examples"]
+    assert max(Counter(pair[:2] for pair in pairs).values()) == 3
+
+
+def test_contrasts_obey_the_other_rules(tmp_path: Path) -> None:
+    """p1 is never right in the order BA, so its AB is not mirrored; p2 and p3 have contrasts with the answer B only."""
+    _, drops, kept = selected(tmp_path, judgments(SOME), require_mirror=True, **DPO)
+    assert kept == [], "nothing is left to balance with"
+    assert drops[Drop.MIRROR_NOT_KEPT] == 4
+
+
 verdict = st.sampled_from(["A", "B", None])
 keys = st.tuples(st.integers(0, 6), st.sampled_from(["AB", "BA"]))
 
@@ -112,6 +144,11 @@ def test_conservation_balance_and_independence_of_order(tmp_path: Path, verdicts
     assert len({(row["pair_id"], row["order"]) for row in kept}) == len(kept)
     shuffled = random.sample(rows, len(rows))
     assert selected(tmp_path / "other", shuffled, cut=min(cut, len(rows))) == (counts, drops, kept)
+    contrasted = selected(tmp_path / "dpo", rows, contrasts=2, **DPO)
+    assert len(rows) == contrasted[0]["kept"] + sum(contrasted[1].values())
+    orders = Counter(order for _, order in {(row["pair_id"], row["order"]) for row in contrasted[2]})
+    assert orders["AB"] == orders["BA"]
+    assert selected(tmp_path / "dpo-other", shuffled, cut=min(cut, len(rows)), contrasts=2, **DPO) == contrasted
 
 
 def test_every_right_judgment_can_be_drawn(tmp_path: Path) -> None:

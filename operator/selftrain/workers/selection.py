@@ -1,0 +1,157 @@
+"""The decision on every judgment, as tables in DuckDB: what is kept, and why the rest is not.
+
+Every draw is the order of hashes of (purpose, run seed, iteration, judgment), so it depends neither on the order of rows nor
+on how they were cut into parts.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from selftrain.api.recipes import Objective, Recipe
+from selftrain.api.records import Drop, Order
+
+MEMORY = "96MB"
+"""What DuckDB may hold; it spills the rest to the scratch folder."""
+BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
+
+# Every judgment with what is known about its ordered pair; a name for its draws, and one for those of its ordered pair.
+RATED = f"""
+CREATE TABLE rated AS
+WITH judged AS (
+    SELECT pair_id, "order", sample, verdict,
+        CASE "order" {" ".join(f"WHEN '{order}' THEN '{order.gold}'" for order in Order)} END AS gold,
+        concat_ws(chr(31), $seed, $iteration, pair_id, "order", sample) AS name
+    FROM read_parquet($judgments)
+), counted AS (
+    SELECT *, verdict IS NOT DISTINCT FROM gold AS is_right,
+        avg((verdict IS NOT DISTINCT FROM gold)::INT) OVER (PARTITION BY pair_id, "order") AS pass_rate
+    FROM judged
+), passed AS (
+    SELECT *, pass_rate > 0 AND pass_rate >= $minimum_pass_rate AS is_passed FROM counted
+)
+SELECT * EXCLUDE name,
+    NOT $require_mirror OR {BOTH_ORDERS} AS is_mirrored,
+    md5_number_lower('draw' || chr(31) || name) AS draw,
+    md5_number_lower('balance' || chr(31) || name) AS balance,
+    md5_number_lower('shuffle' || chr(31) || name) AS shuffle
+FROM passed
+WINDOW pair AS (PARTITION BY pair_id)
+"""  # noqa: S608 - what is put in are words of our own enums
+# SFT: one right judgment an ordered pair, as many that say A as say B.
+ONE_RIGHT = f"""
+CREATE TABLE selection AS
+WITH drawn AS (
+    SELECT *, is_right AND is_passed AND is_mirrored AND row_number() OVER (
+        PARTITION BY pair_id, "order", is_right ORDER BY draw, sample
+    ) = 1 AS is_drawn
+    FROM rated
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY is_drawn, gold ORDER BY balance, pair_id) AS place
+    FROM drawn
+), size AS (
+    SELECT least(count(*) FILTER (is_drawn AND gold = 'A'), count(*) FILTER (is_drawn AND gold = 'B')) AS each FROM drawn
+)
+SELECT pair_id, "order", sample, gold, shuffle,
+    CASE
+        WHEN verdict IS NULL THEN '{Drop.UNPARSED}'
+        WHEN verdict <> gold THEN '{Drop.WRONG}'
+        WHEN NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
+        WHEN NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
+        WHEN NOT is_drawn THEN '{Drop.NOT_DRAWN}'
+        WHEN place > each THEN '{Drop.UNBALANCED}'
+    END AS dropped
+FROM ranked, size
+"""  # noqa: S608 - as above
+ONE_RIGHT_KEPT = """
+CREATE TABLE kept AS
+SELECT pair_id, "order", sample, NULL::INT AS rejected, row_number() OVER (ORDER BY shuffle, pair_id, "order") - 1 AS place
+FROM selection WHERE dropped IS NULL
+"""
+# DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B.
+CONTRASTS = """
+CREATE TABLE contrast AS
+WITH crossed AS (
+    SELECT pair_id, "order", one.gold, one.sample, other.sample AS rejected,
+        md5_number_lower(concat_ws(chr(31), 'contrast', one.draw, other.draw)) AS drawn,
+        md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, "order")) AS balanced
+    FROM rated one JOIN rated other USING (pair_id, "order")
+    WHERE one.is_right AND NOT other.is_right AND one.is_passed AND one.is_mirrored
+), limited AS (
+    SELECT * FROM crossed
+    QUALIFY row_number() OVER (PARTITION BY pair_id, "order" ORDER BY drawn, sample, rejected) <= $contrasts
+), ranked AS (
+    SELECT *, dense_rank() OVER (PARTITION BY gold ORDER BY balanced, pair_id) AS place FROM limited
+), size AS (
+    SELECT least(coalesce(max(place) FILTER (gold = 'A'), 0), coalesce(max(place) FILTER (gold = 'B'), 0)) AS each FROM ranked
+)
+SELECT ranked.* EXCLUDE place, place <= each AS is_balanced FROM ranked, size
+"""
+CONTRASTED = f"""
+CREATE TABLE selection AS
+WITH used AS (
+    SELECT DISTINCT pair_id, "order", unnest([sample, rejected]) AS sample FROM contrast WHERE is_balanced
+), prompts AS (
+    SELECT pair_id, "order", bool_and(is_balanced) AS is_balanced FROM contrast GROUP BY ALL
+)
+SELECT pair_id, "order", sample, rated.gold, rated.shuffle,
+    CASE
+        WHEN used.sample IS NOT NULL THEN NULL
+        WHEN pass_rate > 0 AND NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
+        WHEN is_passed AND NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
+        WHEN prompts.is_balanced IS NULL THEN '{Drop.NO_CONTRAST}'
+        WHEN NOT prompts.is_balanced THEN '{Drop.UNBALANCED}'
+        ELSE '{Drop.NOT_DRAWN}'
+    END AS dropped
+FROM rated LEFT JOIN used USING (pair_id, "order", sample) LEFT JOIN prompts USING (pair_id, "order")
+"""  # noqa: S608 - as above
+CONTRASTED_KEPT = """
+CREATE TABLE kept AS
+SELECT pair_id, "order", sample, rejected, row_number() OVER (ORDER BY drawn, pair_id, "order", sample, rejected) - 1 AS place
+FROM contrast WHERE is_balanced
+"""
+
+
+def open_database(scratch: Path) -> duckdb.DuckDBPyConnection:
+    """A database in the scratch folder, so that it may be larger than memory."""
+    path = scratch / "select.duckdb"
+    path.unlink(missing_ok=True)
+    spill = str(scratch / "spill")
+    database = duckdb.connect(
+        path, config={"memory_limit": MEMORY, "threads": 2, "temp_directory": spill, "preserve_insertion_order": False}
+    )
+    database.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")  # hash tables are made of the second, narrow side
+    return database
+
+
+def select(
+    database: duckdb.DuckDBPyConnection, judgments: Sequence[Path], recipe: Recipe, seed: int, iteration: int, contrasts: int = 1
+) -> tuple[dict[str, int], dict[Drop, int]]:
+    """Decide on every judgment; counts and drops add up to the number of judgments. Leaves the tables selection and kept."""
+    names = {"seed": str(seed), "iteration": str(iteration)}
+    rules = {"minimum_pass_rate": float(recipe.minimum_pass_rate), "require_mirror": recipe.require_mirror}
+    database.execute(RATED, {"judgments": [str(path) for path in judgments], **names, **rules})
+    if recipe.objective_of(iteration) is Objective.SFT:
+        database.execute(ONE_RIGHT)
+        database.execute(ONE_RIGHT_KEPT)
+    else:
+        database.execute(CONTRASTS, {**names, "contrasts": contrasts})
+        database.execute(CONTRASTED)
+        database.execute(CONTRASTED_KEPT)
+    return _counted(database)
+
+
+def _counted(database: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[Drop, int]]:
+    tally = database.execute("SELECT dropped, gold, count(*) FROM selection GROUP BY ALL").fetchall()
+    kept = {letter: sum(n for dropped, gold, n in tally if dropped is None and gold == letter) for letter in ("A", "B")}
+    drops = {reason: sum(n for dropped, _, n in tally if dropped == reason) for reason in Drop}
+    [(examples,)] = database.execute("SELECT count(*) FROM kept").fetchall()
+    counts = {
+        "judgments": sum(n for *_, n in tally),
+        "kept": sum(kept.values()),
+        "kept A": kept["A"],
+        "kept B": kept["B"],
+        "examples": examples,
+    }
+    return counts, {reason: count for reason, count in drops.items() if count}

@@ -1,0 +1,18 @@
+"""What each step is made from."""
+
+from selftrain.api.recipes import RECIPES
+from selftrain.api.stages import Stage, Step
+from selftrain.planning.steps import sources, start_iteration
+
+
+def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
+    assert [start_iteration(RECIPES["paper"], iteration) for iteration in (1, 2, 3)] == [0, 0, 0]
+    assert [start_iteration(RECIPES["release"], iteration) for iteration in (1, 2, 3)] == [0, 1, 2]
+    assert sources(RECIPES["paper"], Step(3, Stage.TRAIN)) == (Step(3, Stage.SELECT),)
+    assert sources(RECIPES["release"], Step(3, Stage.TRAIN)) == (Step(3, Stage.SELECT), Step(2, Stage.TRAIN))
+    assert sources(RECIPES["release"], Step(1, Stage.TRAIN)) == (Step(1, Stage.SELECT),)
+
+
+def test_a_judge_step_reads_pairs_and_the_judge_before() -> None:
+    assert sources(RECIPES["paper"], Step(1, Stage.JUDGE)) == (Step(1, Stage.GENERATE),)
+    assert sources(RECIPES["paper"], Step(3, Stage.JUDGE)) == (Step(1, Stage.GENERATE), Step(2, Stage.TRAIN))
