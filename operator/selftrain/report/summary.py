@@ -72,13 +72,13 @@ def _paired(store: ObjectStore, evaluations: list[Manifest]) -> Summary:
     """The last judge against the seed on the same pairs, both orders (exact McNemar)."""
     if len(evaluations) < 2:  # noqa: PLR2004 - a comparison needs two
         return {"wins": 0, "losses": 0, "p": 1.0}
-    seed, last = _hits(store, evaluations[0]), _hits(store, evaluations[-1])
+    seed, last = hits(store, evaluations[0]), hits(store, evaluations[-1])
     wins = sum(last[key] and not seed[key] for key in seed.keys() & last.keys())
     losses = sum(seed[key] and not last[key] for key in seed.keys() & last.keys())
     return {"wins": wins, "losses": losses, "p": mcnemar(wins, losses)}
 
 
-def _hits(store: ObjectStore, manifest: Manifest) -> Hits:
+def hits(store: ObjectStore, manifest: Manifest) -> Hits:
     """Whether each (benchmark, pair, order) was decided right."""
     verdicts: dict[tuple[str, str, str], list[Verdict | None]] = {}
     for part in manifest.parts:
