@@ -39,6 +39,10 @@ class Drop(StrEnum):
 
     NO_TEXT = "no-text"
     """instructions: the field is missing or empty"""
+    MULTI_TURN = "multi-turn"
+    """instructions: a conversation in which the person speaks more than once"""
+    FILTERED = "filtered"
+    """instructions: a column has another value than instructions.where asks for"""
     DUPLICATE = "duplicate"
     """instructions: the same text was seen before"""
     TOO_LONG = "too-long"

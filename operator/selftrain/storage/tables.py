@@ -1,19 +1,16 @@
 """Tables: the schemas of what stages write, and the reading of what people bring (Parquet or JSON lines)."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
-from selftrain.api.records import Drop
-from selftrain.storage.digests import digest
 
 PAIRS = pa.schema(
     [
@@ -71,13 +68,6 @@ Placed = tuple[str, Mapping[str, Any]]
 """A row with the words for where it stands."""
 
 
-class Instruction(NamedTuple):
-    """One instruction; its id is the hash of its text, so it is the same in every file."""
-
-    id: str
-    text: str
-
-
 def write_table(rows: Iterable[Mapping[str, object]], schema: pa.Schema, path: Path) -> int:
     """Write rows as Parquet; returns their number. Equal rows give equal bytes with the same version of pyarrow."""
     remaining, written = iter(rows), 0
@@ -86,38 +76,6 @@ def write_table(rows: Iterable[Mapping[str, object]], schema: pa.Schema, path: P
             writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema))
             written += len(group)
     return written
-
-
-def scan_instructions(path: Path, text_field: str, limit: int | None, drops: Counter[Drop]) -> Iterator[Instruction]:
-    """The first `limit` distinct instructions, one at a time. `drops` counts what was left out on the way there.
-
-    Takes about 100 bytes of memory an instruction, for telling duplicates, whatever the length of their texts.
-    """
-    seen: set[int] = set()
-    for place, row in file_rows(path, [text_field], Reason.INSTRUCTIONS_INVALID):
-        text = row.get(text_field)
-        if text is not None and not isinstance(text, str):
-            raise invalid(Reason.INSTRUCTIONS_INVALID, f"{place}: {text_field} is no text but {type(text).__name__}")
-        if text is None or not text.strip():
-            drops[Drop.NO_TEXT] += 1
-            continue
-        name = digest(utf8(text, place, Reason.INSTRUCTIONS_INVALID))[:16]
-        if int(name, 16) in seen:
-            drops[Drop.DUPLICATE] += 1
-            continue
-        seen.add(int(name, 16))
-        yield Instruction(name, text)
-        if len(seen) == limit:
-            return
-    if not seen:
-        raise _no_instructions(path, text_field, drops)
-
-
-def read_instructions(path: Path, text_field: str, limit: int | None = None) -> tuple[list[Instruction], dict[Drop, int]]:
-    """All distinct instructions, and how many rows were left out by reason."""
-    drops: Counter[Drop] = Counter()
-    rows = list(scan_instructions(path, text_field, limit, drops))
-    return rows, dict(drops)
 
 
 def file_rows(path: Path, columns: Sequence[str], reason: Reason, optional: Sequence[str] = ()) -> Iterator[Placed]:
@@ -173,12 +131,6 @@ def utf8(text: str, place: str, reason: Reason) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise invalid(reason, f"{place}: holds half a character ({text[error.start]!r})") from error
-
-
-def _no_instructions(path: Path, text_field: str, drops: Mapping[Drop, int]) -> UserError:
-    rows = sum(drops.values())
-    what = f"none of its {rows} rows has text in the field {text_field}" if rows else "it has no rows"
-    return invalid(Reason.INSTRUCTIONS_INVALID, f"{path.name} holds no instruction: {what}")
 
 
 def invalid(reason: Reason, message: str) -> UserError:

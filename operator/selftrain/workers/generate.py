@@ -10,7 +10,8 @@ from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import Spec
 from selftrain.prompts import resolve
-from selftrain.storage.tables import PAIRS, Instruction, scan_instructions
+from selftrain.storage.instructions import Instruction, scan_instructions
+from selftrain.storage.tables import PAIRS
 from selftrain.workers.context import Context, generator, instructions
 from selftrain.workers.sampling import Load, load_sampler
 from selftrain.workers.shards import ShardedStage, bounds, cut, digests, total
@@ -41,7 +42,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
 def count_instructions(path: Path, spec: Spec) -> tuple[int, dict[Drop, int]]:
     """How many distinct instructions the run uses, and what was left out of the file. Raises UserError if it has none."""
     drops: Counter[Drop] = Counter()
-    count = sum(1 for _ in scan_instructions(path, spec.instructions.text_field, spec.instructions.limit, drops))
+    count = sum(1 for _ in scan_instructions(path, spec.instructions, drops))
     return count, dict(drops)
 
 
@@ -55,7 +56,7 @@ def require_pairs(drops: Mapping[Drop, int], pairs: int) -> None:
 
 def _cut(path: Path, spec: Spec, count: int, shards: int, wanted: Iterable[int]) -> Iterator[tuple[int, list[Instruction]]]:
     """Instructions of the wanted shards in ascending order, in one pass over the file and one shard in memory."""
-    rows, position = scan_instructions(path, spec.instructions.text_field, spec.instructions.limit, Counter()), 0
+    rows, position = scan_instructions(path, spec.instructions, Counter()), 0
     for shard in wanted:
         start, stop = bounds(count, shards, shard)
         yield shard, list(islice(rows, start - position, stop - position))

@@ -11,7 +11,7 @@ from selftrain.api.v1alpha1 import Spec
 from selftrain.method.negatives import Agreement, agree, disagreeing, order_of
 from selftrain.method.pairs import Pair, Written, build_pair
 from selftrain.prompts import Template
-from selftrain.storage.tables import Instruction
+from selftrain.storage.instructions import Instruction
 from selftrain.workers.engine import Completion, Sampling
 from selftrain.workers.sampling import Sampled, Sampler
 from selftrain.workers.shards import Made, Row

@@ -1,0 +1,182 @@
+"""Instructions from texts and conversations, in order, with everything that is left out counted."""
+
+import tracemalloc
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from helpers.files import WRITERS, Writer, as_lines, as_parquet
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
+from selftrain.api.records import Drop
+from selftrain.api.v1alpha1 import Instructions
+from selftrain.storage.instructions import Instruction, scan_instructions
+
+
+def source(text_field: str = "text", **fields: Any) -> Instructions:
+    return Instructions.model_validate({"uri": "s3://bucket/file", "textField": text_field, **fields})
+
+
+def read_instructions(path: Path, text_field: str, **fields: Any) -> tuple[list[Instruction], dict[Drop, int]]:
+    drops: Counter[Drop] = Counter()
+    return list(scan_instructions(path, source(text_field, **fields), drops)), dict(drops)
+
+
+def invalid(path: Path, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        read_instructions(path, "text")
+    assert caught.value.reason is Reason.INSTRUCTIONS_INVALID
+    assert caught.value.fix
+
+
+@WRITERS
+def test_instructions_are_read_in_order_and_every_drop_is_counted(tmp_path: Path, write: Writer) -> None:
+    texts = ["first", "", "zweite ü", "first", None, "  \n", "First"]
+    path = write(tmp_path / "file", ({"text": text, "other": 1} for text in texts))
+    rows, drops = read_instructions(path, "text")
+    assert rows == [(sha256(text.encode()).hexdigest()[:16], text) for text in ("first", "zweite ü", "First")]
+    assert drops == {Drop.NO_TEXT: 3, Drop.DUPLICATE: 1}
+
+
+@WRITERS
+def test_the_limit_counts_distinct_instructions(tmp_path: Path, write: Writer) -> None:
+    path = write(tmp_path / "file", ({"text": text} for text in ["a", "a", "", "b", "c", "", "d"]))
+    rows, drops = read_instructions(path, "text", limit=2)
+    assert [row.text for row in rows] == ["a", "b"]
+    assert drops == {Drop.DUPLICATE: 1, Drop.NO_TEXT: 1}
+    assert len(read_instructions(path, "text", limit=99)[0]) == 4
+
+
+def test_a_line_may_be_a_megabyte_long_and_lines_may_be_blank(tmp_path: Path) -> None:
+    path = as_lines(tmp_path / "file", [{"text": "x" * 1_000_000}, {"text": "short"}])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n\n"))
+    assert [len(row.text) for row in read_instructions(path, "text")[0]] == [1_000_000, 5]
+
+
+@WRITERS
+def test_a_missing_text_field_is_named(tmp_path: Path, write: Writer) -> None:
+    invalid(write(tmp_path / "file", [{"prompt": "a"}, {"prompt": "b"}]), "text")
+
+
+def test_some_lines_may_lack_the_field(tmp_path: Path) -> None:
+    rows, drops = read_instructions(as_lines(tmp_path / "file", [{"prompt": "a"}, {"text": "b"}]), "text")
+    assert (len(rows), drops) == (1, {Drop.NO_TEXT: 1})
+
+
+@WRITERS
+def test_a_text_field_that_holds_no_text_is_refused(tmp_path: Path, write: Writer) -> None:
+    invalid(write(tmp_path / "file", [{"text": 5}]), "file, (line|row) 1: text is no text and no conversation but int")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    invalid(tmp_path / "file", "it has no rows")
+
+
+def test_an_empty_table_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "file")
+    invalid(tmp_path / "file", "it has no rows")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"text": "caf\xe9"}', r"line 2: not UTF-8 \(byte 14 of the line\)"),
+        ('{"text": "ü"}'.encode("utf-16"), "line 2: not UTF-8"),
+        (b'{"text": "a"', "line 2: no JSON"),
+        (b'["text"]', "line 2: no JSON object"),
+        (b"[" * 200_000, "line 2: no JSON"),
+        (rb'{"text": "half \ud800"}', "line 2: holds half a character"),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path: Path, line: bytes, says: str) -> None:
+    (tmp_path / "file").write_bytes(b'{"text": "good"}\n' + line + b"\n")
+    invalid(tmp_path / "file", says)
+
+
+def test_broken_parquet_is_named(tmp_path: Path) -> None:
+    path = as_parquet(tmp_path / "file", [{"text": f"row {number}"} for number in range(2000)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    invalid(path, "cannot be read as Parquet")
+    path.write_bytes(whole[:50] + b"\xff" * 400 + whole[450:])
+    with pytest.raises(UserError, match="file"):
+        read_instructions(path, "text")
+
+
+def test_parquet_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    not_text = pa.Array.from_buffers(pa.string(), 2, pa.array([b"fine", b"caf\xe9"], pa.binary()).buffers())
+    pq.write_table(pa.table({"text": not_text}), tmp_path / "file")
+    invalid(tmp_path / "file", "not UTF-8")
+
+
+def test_scanning_takes_little_memory(tmp_path: Path) -> None:
+    path = as_lines(tmp_path / "file", ({"text": f"{number} " + "x" * 10_000} for number in range(3000)))
+    drops: Counter[Drop] = Counter()
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in scan_instructions(path, source(), drops)) == 3000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3_000_000 < path.stat().st_size
+
+
+# Conversations
+
+
+def talk(
+    *contents: str, names: tuple[str, str] = ("user", "assistant"), keys: tuple[str, str] = ("role", "content")
+) -> list[dict[str, str]]:
+    return [{keys[0]: names[number % 2], keys[1]: content, "language": "English"} for number, content in enumerate(contents)]
+
+
+CONVERSATIONS = [talk("one", "answer"), talk("first", "answer", "and then?", "more"), talk("one", "other answer"), [], talk(" ", "answer")]
+
+
+@WRITERS
+@pytest.mark.parametrize(
+    ("multi_turn", "texts", "drops"),
+    [
+        ("drop", ["one"], {Drop.MULTI_TURN: 1, Drop.DUPLICATE: 1, Drop.NO_TEXT: 2}),
+        ("last", ["one", "and then?"], {Drop.DUPLICATE: 1, Drop.NO_TEXT: 2}),
+        ("render", ["one", "User: first\n\nAssistant: answer\n\nUser: and then?"], {Drop.DUPLICATE: 1, Drop.NO_TEXT: 2}),
+    ],
+)
+def test_conversations(tmp_path: Path, write: Writer, multi_turn: str, texts: list[str], drops: dict[Drop, int]) -> None:
+    path = write(tmp_path / "file", ({"conversation": turns} for turns in CONVERSATIONS))
+    rows, left_out = read_instructions(path, "conversation", multiTurn=multi_turn)
+    assert [row.text for row in rows] == texts
+    assert left_out == drops
+
+
+def test_another_spelling_of_conversations(tmp_path: Path) -> None:
+    turns = [{"from": "system", "value": "be brief"}, *talk("one", "answer", names=("human", "gpt"), keys=("from", "value"))]
+    assert read_instructions(as_lines(tmp_path / "file", [{"conversations": turns}]), "conversations")[0][0].text == "one"
+
+
+@WRITERS
+def test_rows_are_chosen_by_other_columns(tmp_path: Path, write: Writer) -> None:
+    languages = [("a", "English", False), ("b", "German", False), ("c", "English", True), ("d", None, False)]
+    path = write(tmp_path / "file", ({"text": text, "language": language, "toxic": toxic} for text, language, toxic in languages))
+    where = [{"column": "language", "equals": "English"}, {"column": "toxic", "equals": "False"}]
+    rows, drops = read_instructions(path, "text", where=where)
+    assert [row.text for row in rows] == ["a"]
+    assert drops == {Drop.FILTERED: 3}
+
+
+def test_where_nothing_is_left_the_reasons_are_told(tmp_path: Path) -> None:
+    path = as_lines(tmp_path / "file", [{"text": talk("a", "b", "c")}, {"text": None}])
+    invalid(path, r"all of its 2 rows were left out \(1 multi-turn, 1 no-text\)")
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = as_parquet(tmp_path / "file", [{"text": "a"}])
+    with pytest.raises(UserError, match="no column language"):
+        read_instructions(path, "text", where=[{"column": "language", "equals": "English"}])
