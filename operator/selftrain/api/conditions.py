@@ -35,6 +35,8 @@ class Reason(StrEnum):
     INSTRUCTIONS_NOT_FOUND = "InstructionsNotFound"
     INSTRUCTIONS_NOT_READABLE = "InstructionsNotReadable"
     INSTRUCTIONS_INVALID = "InstructionsInvalid"
+    LABELLED_NOT_FOUND = "LabelledNotFound"
+    LABELLED_INVALID = "LabelledInvalid"
     BENCHMARK_NOT_FOUND = "BenchmarkNotFound"
     BENCHMARK_INVALID = "BenchmarkInvalid"
     PROMPT_INVALID = "PromptInvalid"
@@ -100,6 +102,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.INSTRUCTIONS_INVALID: (
         "The instructions have no such text field, no usable row, or are not UTF-8.",
         "Correct the file or spec.instructions.textField.",
+    ),
+    Reason.LABELLED_NOT_FOUND: ("Nothing that may be read lies at spec.labelled.uri.", "Correct the URI, upload the file or grant access."),
+    Reason.LABELLED_INVALID: (
+        "The labelled pairs lack a column or a side, both sides are equal, or two rows share an id.",
+        "Correct the file; the message names column and row.",
     ),
     Reason.BENCHMARK_NOT_FOUND: ("Nothing lies at the benchmark's URI.", "Correct the URI or upload the file."),
     Reason.BENCHMARK_INVALID: (

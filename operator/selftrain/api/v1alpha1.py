@@ -106,6 +106,27 @@ class Instructions(ApiModel):
     """Use the first so many distinct instructions; absent means all. The paper used 20,582."""
 
 
+class PairFormat(StrEnum):
+    """The published layout of a file of pairs with known winners."""
+
+    PAIRS = "pairs"
+    REWARDBENCH = "rewardbench"
+    JUDGEBENCH = "judgebench"
+    RM_BENCH = "rm-bench"
+    HELPSTEER2 = "helpsteer2"
+
+
+class Labelled(ApiModel):
+    """Pairs whose better answer is known, from people for example. They are judged, selected and learnt from like synthetic ones."""
+
+    uri: InputUri
+    """Parquet or JSON lines in the given format, at the same kinds of places as the instructions."""
+    format: PairFormat = PairFormat.PAIRS
+    """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published."""
+    limit: Count | None = None
+    """Use the first so many pairs; absent means all."""
+
+
 class PromptTemplate(ApiModel):
     """A chat prompt with {{placeholders}}. The text is used exactly as written and its hash is kept in the lineage."""
 
@@ -272,16 +293,6 @@ class Train(PodSettings):
     """Updates between full states for resuming. The release saved every 500."""
 
 
-class BenchmarkFormat(StrEnum):
-    """The published layout of a benchmark's file."""
-
-    PAIRS = "pairs"
-    REWARDBENCH = "rewardbench"
-    JUDGEBENCH = "judgebench"
-    RM_BENCH = "rm-bench"
-    HELPSTEER2 = "helpsteer2"
-
-
 class Benchmark(ApiModel):
     """Held-out pairs with known winners."""
 
@@ -289,7 +300,7 @@ class Benchmark(ApiModel):
     """Name in results."""
     uri: InputUri
     """Parquet or JSON lines in the given format."""
-    format: BenchmarkFormat = BenchmarkFormat.PAIRS
+    format: PairFormat = PairFormat.PAIRS
     """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
     optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness)."""
     votes: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -345,8 +356,10 @@ class Spec(ApiModel):
     """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B."""
     store: StoreSpec
     """Where results are kept."""
-    instructions: Instructions
-    """The unlabelled instructions."""
+    instructions: Instructions | None = None
+    """The unlabelled instructions; absent means that only labelled pairs are used."""
+    labelled: Labelled | None = None
+    """Labelled pairs beside the synthetic ones, or instead of them."""
     prompts: Prompts = Prompts()
     """Templates that replace the built-in ones."""
     pods: PodSettings = PodSettings()
@@ -451,6 +464,11 @@ class Rule:
 
 
 RULES = (
+    Rule(
+        "has(self.instructions) || has(self.labelled)",
+        "instructions or labelled is needed",
+        lambda spec: spec.instructions is not None or spec.labelled is not None,
+    ),
     Rule(
         "self.train.offload != 'parameters' || self.train.zeroStage == 3",
         "train.offload: parameters needs train.zeroStage 3",

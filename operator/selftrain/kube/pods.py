@@ -124,7 +124,8 @@ def _secret(name: str, secret: str, key: str) -> Manifest:
 def _claims(spec: Spec) -> list[str]:
     """Claims named by any input. All stages mount them, since the first one checks all inputs."""
     models: list[ModelSource] = [spec.model, *([spec.generator] if spec.generator else [])]
-    uris = [*(model.uri for model in models), spec.instructions.uri, *(b.uri for b in spec.evaluate.benchmarks)]
+    files = [*spec.evaluate.benchmarks, *(source for source in (spec.instructions, spec.labelled) if source)]
+    uris = [*(model.uri for model in models), *(file.uri for file in files)]
     return sorted({urlsplit(uri).netloc for uri in uris if uri.startswith("pvc://")})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from selftrain.api.records import Official, Order
 from selftrain.api.seeds import seed_of
-from selftrain.api.v1alpha1 import BenchmarkFormat
+from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
 from selftrain.method.benchmarks.score import Scored
 from selftrain.method.scoring import Ruling
@@ -16,14 +16,14 @@ NO_VERDICT = 0.5
 SAID = {True: "A>B", False: "B>A"}
 
 
-def official(layout: BenchmarkFormat, rulings: Sequence[Ruling]) -> Official | None:
+def official(layout: PairFormat, rulings: Sequence[Ruling]) -> Official | None:
     """The published metric; None where there is none beside our own."""
     match layout:
-        case BenchmarkFormat.REWARDBENCH:
+        case PairFormat.REWARDBENCH:
             return _told(rewardbench.score(_in_stored_order(rulings)))
-        case BenchmarkFormat.JUDGEBENCH:
+        case PairFormat.JUDGEBENCH:
             return _told(judgebench.score(_both_orders(rulings)))
-        case BenchmarkFormat.RM_BENCH:
+        case PairFormat.RM_BENCH:
             return _told(rmbench.score(_matrices(rulings)))
         case _:
             return None

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.v1alpha1 import BenchmarkFormat
+from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
 from selftrain.storage.tables import Placed, file_rows, invalid, utf8
 
@@ -36,7 +36,7 @@ class Layout:
     optional: Sequence[str] = ()
 
 
-def read_benchmark(path: Path, layout: BenchmarkFormat = BenchmarkFormat.PAIRS) -> list[HeldOut]:
+def read_benchmark(path: Path, layout: PairFormat = PairFormat.PAIRS) -> list[HeldOut]:
     """All held-out pairs of a file. Raises UserError naming the row that is wrong."""
     known, pairs = LAYOUTS[layout], dict[str, HeldOut]()
     for place, pair in known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional)):
@@ -148,9 +148,9 @@ def _bad(place: str, what: str) -> UserError:
 
 
 LAYOUTS = {
-    BenchmarkFormat.PAIRS: Layout(("instruction", "chosen", "rejected", "id"), _plain, ("subset",)),
-    BenchmarkFormat.REWARDBENCH: Layout(("prompt", "chosen", "rejected", "subset", "id"), _rewardbench),
-    BenchmarkFormat.JUDGEBENCH: Layout(("pair_id", "source", "question", "response_A", "response_B", "label"), _judgebench),
-    BenchmarkFormat.RM_BENCH: Layout(("id", "prompt", "chosen", "rejected", "domain"), _rmbench),
-    BenchmarkFormat.HELPSTEER2: Layout(("prompt", "response", "helpfulness"), _helpsteer2),
+    PairFormat.PAIRS: Layout(("instruction", "chosen", "rejected", "id"), _plain, ("subset",)),
+    PairFormat.REWARDBENCH: Layout(("prompt", "chosen", "rejected", "subset", "id"), _rewardbench),
+    PairFormat.JUDGEBENCH: Layout(("pair_id", "source", "question", "response_A", "response_B", "label"), _judgebench),
+    PairFormat.RM_BENCH: Layout(("id", "prompt", "chosen", "rejected", "domain"), _rmbench),
+    PairFormat.HELPSTEER2: Layout(("prompt", "response", "helpfulness"), _helpsteer2),
 }

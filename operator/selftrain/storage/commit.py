@@ -42,8 +42,9 @@ def work_digest(work: Work, prompts: Mapping[str, str], inputs: Mapping[str, str
         "inputs": dict(inputs),
     }
     if work.stage is Stage.GENERATE:
-        # Which rows of the instructions' file are used; where the file lies does not matter, its digest is an input.
-        content["instructions"] = work.spec.instructions.model_dump(mode="json", exclude={"uri"})
+        # Which rows of the files are used; where they lie does not matter, their digests are inputs.
+        sources = {"instructions": work.spec.instructions, "labelled": work.spec.labelled}
+        content |= {name: source.model_dump(mode="json", exclude={"uri"}) for name, source in sources.items() if source}
     return digest(canonical_json(content))
 
 

@@ -12,7 +12,7 @@ from selftrain.api.records import Frozen, Manifest, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.storage.commit import fetch_part, manifest_digest, read_manifest
 from selftrain.storage.digests import file_digest, model_digest
-from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, MODEL, Kind, resolve
+from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, LABELLED, MODEL, Kind, resolve
 from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 from selftrain.workers.exits import Drain
 
@@ -46,9 +46,16 @@ def input_name(step: Step) -> str:
     return f"iteration-{step.iteration:03d}/{step.stage}"
 
 
-def instructions(context: Context) -> Fetched:
-    """The run's instructions file."""
-    return _file(context, "instructions", context.work.spec.instructions.uri, INSTRUCTIONS)
+def instructions(context: Context) -> Fetched | None:
+    """The run's instructions file, if it has one."""
+    own = context.work.spec.instructions
+    return _file(context, "instructions", own.uri, INSTRUCTIONS) if own else None
+
+
+def labelled(context: Context) -> Fetched | None:
+    """The run's file of labelled pairs, if it has one."""
+    own = context.work.spec.labelled
+    return _file(context, "labelled", own.uri, LABELLED) if own else None
 
 
 def benchmark(context: Context, name: str, uri: str) -> Fetched:

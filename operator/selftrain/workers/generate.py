@@ -1,49 +1,109 @@
 """generate: an answer to every instruction and a worse one, in one pass over the instructions. Runs once; pairs are fixed."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from selftrain.api.conditions import Reason
+from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import Spec
+from selftrain.api.v1alpha1 import Instructions, Labelled
 from selftrain.prompts import resolve
+from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.instructions import Instruction, scan_instructions
 from selftrain.storage.tables import PAIRS
-from selftrain.workers.context import Context, generator, instructions
+from selftrain.workers.context import Context, generator, instructions, labelled
 from selftrain.workers.sampling import Load, load_sampler
-from selftrain.workers.shards import ShardedStage, bounds, cut, digests, total
+from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
 from selftrain.workers.writer import Writer
+
+LABELLED = "labelled"
+"""The kind of pairs that were not made here."""
 
 
 def run(context: Context, load: Load = load_sampler) -> None:
-    """Make pairs, shard by shard. Shards that are committed are not made again."""
+    """Make pairs, shard by shard: the synthetic ones first, then the labelled ones, which are only copied."""
     spec = context.work.spec
     answer, variation = resolve(spec.prompts, "answer"), resolve(spec.prompts, "variation")
-    source, (model_name, model) = instructions(context), generator(context)
-    count, drops = count_instructions(source.path, spec)
+    sources, (model_name, model) = read_sources(context), generator(context)
+    synthetic = cut(sources.count, spec.generate.shards, spec.resolved.answers + 1)
+    copied = cut(len(sources.labelled), 1, 1)
     stage = ShardedStage(
-        context, PAIRS, cut(count, spec.generate.shards, spec.resolved.answers + 1),
-        inputs={"instructions": source.digest, model_name: model.digest},
+        context, PAIRS, synthetic + copied,
+        inputs={**sources.digests, model_name: model.digest},
         prompts=digests({"answer": answer, "variation": variation}),
     )  # fmt: skip
-    if missing := stage.missing(spec.generate.parallelism):
+    missing = stage.missing(spec.generate.parallelism)
+    if sampled := [shard for shard in missing if shard < synthetic]:
         writer = Writer(load(model.path, spec.generate, [answer, variation]), answer, variation, spec)
         with context.drain.deferred():
-            for shard, rows in _cut(source.path, spec, count, stage.shards, stage.undrained(missing)):
+            for shard, rows in _cut(sources, synthetic, stage.undrained(sampled)):
                 stage.write(shard, writer.make(rows))
+    for shard in stage.undrained(shard for shard in missing if shard >= synthetic):
+        start, stop = bounds(len(sources.labelled), copied, shard - synthetic)
+        stage.write(shard, copy(sources.labelled[start:stop]))
     if (done := stage.complete()) is not None:
-        require_pairs(total([drops, *(marker.drops for marker in done.values())]), sum(m.counts["pairs"] for m in done.values()))
-        stage.commit(done, {"rows": count + sum(drops.values())}, drops)
+        drops = total([sources.drops, *(marker.drops for marker in done.values())])
+        require_pairs(drops, sum(marker.counts["pairs"] for marker in done.values()))
+        stage.commit(done, {"rows": sources.count + len(sources.labelled) + sum(sources.drops.values())}, sources.drops)
 
 
-def count_instructions(path: Path, spec: Spec) -> tuple[int, dict[Drop, int]]:
-    """How many distinct instructions the run uses, and what was left out of the file. Raises UserError if it has none."""
+@dataclass(frozen=True)
+class Sources:
+    """What pairs are made from."""
+
+    path: Path | None
+    """The file of instructions."""
+    instructions: Instructions | None
+    count: int
+    """Distinct instructions that are used."""
+    drops: Mapping[Drop, int]
+    """What was left out of the file before that."""
+    labelled: Sequence[HeldOut]
+    digests: Mapping[str, str]
+
+
+def read_sources(context: Context) -> Sources:
+    """All inputs but the model. Raises UserError if one cannot be used."""
+    spec, file, own = context.work.spec, instructions(context), labelled(context)
     drops: Counter[Drop] = Counter()
-    count = sum(1 for _ in scan_instructions(path, spec.instructions, drops))
-    return count, dict(drops)
+    count = sum(1 for _ in scan_instructions(file.path, spec.instructions, drops)) if file and spec.instructions else 0
+    pairs = read_labelled(own.path, spec.labelled) if own and spec.labelled else []
+    found = {"instructions": file, "labelled": own}
+    return Sources(
+        path=file.path if file else None,
+        instructions=spec.instructions,
+        count=count,
+        drops=dict(drops),
+        labelled=pairs,
+        digests={name: source.digest for name, source in found.items() if source},
+    )
+
+
+def read_labelled(path: Path, settings: Labelled) -> list[HeldOut]:
+    """The labelled pairs that are used."""
+    try:
+        return read_benchmark(path, settings.format)[: settings.limit]
+    except UserError as error:
+        raise UserError(Reason.LABELLED_INVALID, error.message, REASONS[Reason.LABELLED_INVALID][1]) from error
+
+
+def copy(pairs: Sequence[HeldOut]) -> Made:
+    """A shard of labelled pairs. Nothing is sampled."""
+    rows = [
+        {
+            "pair_id": digest(canonical_json([LABELLED, *pair.values()]))[:16],
+            "instruction": pair["instruction"],
+            "chosen": pair["chosen"],
+            "rejected": pair["rejected"],
+            "kind": LABELLED,
+        }
+        for pair in pairs
+    ]
+    return Made(rows, {"pairs": len(rows), f"pairs by {LABELLED}": len(rows)}, {})
 
 
 def require_pairs(drops: Mapping[Drop, int], pairs: int) -> None:
@@ -54,10 +114,12 @@ def require_pairs(drops: Mapping[Drop, int], pairs: int) -> None:
         raise UserError(Reason.NO_PAIRS, f"no instruction gave a usable pair (dropped: {reasons})", fix)
 
 
-def _cut(path: Path, spec: Spec, count: int, shards: int, wanted: Iterable[int]) -> Iterator[tuple[int, list[Instruction]]]:
+def _cut(sources: Sources, shards: int, wanted: Iterable[int]) -> Iterator[tuple[int, list[Instruction]]]:
     """Instructions of the wanted shards in ascending order, in one pass over the file and one shard in memory."""
-    rows, position = scan_instructions(path, spec.instructions, Counter()), 0
+    if sources.path is None or sources.instructions is None:
+        return
+    rows, position = scan_instructions(sources.path, sources.instructions, Counter()), 0
     for shard in wanted:
-        start, stop = bounds(count, shards, shard)
+        start, stop = bounds(sources.count, shards, shard)
         yield shard, list(islice(rows, start - position, stop - position))
         position = stop

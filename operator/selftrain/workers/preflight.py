@@ -7,8 +7,8 @@ from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import read_benchmark
 from selftrain.storage.open import probe
 from selftrain.workers.chat import load_tokenizer
-from selftrain.workers.context import Context, benchmark, freeze, generator_settings, instructions, seed
-from selftrain.workers.generate import count_instructions
+from selftrain.workers.context import Context, benchmark, freeze, generator_settings, seed
+from selftrain.workers.generate import read_sources
 from selftrain.workers.models import read_facts
 from selftrain.workers.sampling import check_room
 from selftrain.workers.shards import digests
@@ -21,9 +21,9 @@ def run(context: Context) -> None:
     spec = context.work.spec
     probe(context.store)
     templates = {name: resolve(spec.prompts, name) for name in ("answer", "variation", "judge")}
-    source = instructions(context)
-    count, drops = count_instructions(source.path, spec)
-    log.info("preflight: %d instructions, left out: %s", count, {str(reason): n for reason, n in drops.items()})
+    sources = read_sources(context)
+    left_out = {str(reason): count for reason, count in sources.drops.items()}
+    log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, left_out, len(sources.labelled))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
     for entry in spec.evaluate.benchmarks:
         log.info("preflight: benchmark %s has %d pairs", entry.name, len(read_benchmark(files[entry.name].path, entry.format)))
@@ -31,7 +31,7 @@ def run(context: Context) -> None:
     _check_models(context, model.path)
     prompts = {f"prompt/{name}": digest for name, digest in digests(templates).items()}
     held_out = {f"benchmark/{name}": file.digest for name, file in files.items()}
-    freeze(context, {"instructions": source.digest, "model": model.digest, **held_out, **prompts})
+    freeze(context, {**sources.digests, "model": model.digest, **held_out, **prompts})
 
 
 def _check_models(context: Context, model: Path) -> None:

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from selftrain.api.records import Order, Verdict
-from selftrain.api.v1alpha1 import BenchmarkFormat
+from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import rewardbench, rmbench
 from selftrain.method.official import official, stored_order
 from selftrain.method.scoring import Ruling
@@ -18,8 +18,8 @@ def ruled(name: str, subset: str, first: Verdict | None, second: Verdict | None)
 
 
 def test_plain_pairs_have_no_score_of_their_own() -> None:
-    assert official(BenchmarkFormat.PAIRS, ruled("1", "", A, B)) is None
-    assert official(BenchmarkFormat.HELPSTEER2, ruled("1", "", A, B)) is None
+    assert official(PairFormat.PAIRS, ruled("1", "", A, B)) is None
+    assert official(PairFormat.HELPSTEER2, ruled("1", "", A, B)) is None
 
 
 def test_rewardbench_counts_one_order_an_item_and_half_for_no_verdict() -> None:
@@ -28,11 +28,11 @@ def test_rewardbench_counts_one_order_an_item_and_half_for_no_verdict() -> None:
     assert 0.45 < sum(order is Order.AB for order in orders) / len(orders) < 0.55
     always_a = [row for name in names for row in ruled(name, name.partition("/")[0], A, A)]
     silent = [row for name in names for row in ruled(name, name.partition("/")[0], None, None)]
-    scored = official(BenchmarkFormat.REWARDBENCH, always_a)
+    scored = official(PairFormat.REWARDBENCH, always_a)
     assert scored is not None
     assert scored.complete
     assert scored.parts["hep-go"] == sum(stored_order(f"hep-go/{number}") is Order.AB for number in range(164)) / 164
-    told = official(BenchmarkFormat.REWARDBENCH, silent)
+    told = official(PairFormat.REWARDBENCH, silent)
     assert told is not None
     assert told.overall == pytest.approx(0.5)
 
@@ -44,7 +44,7 @@ def test_judgebench_lets_one_right_order_outweigh_a_missing_one() -> None:
         *ruled("3", "mmlu-pro", A, B),
         *ruled("4", "mmlu-pro", B, A),
     ]
-    scored = official(BenchmarkFormat.JUDGEBENCH, rulings)
+    scored = official(PairFormat.JUDGEBENCH, rulings)
     assert scored is not None
     assert (scored.overall, scored.parts) == (0.5, {"mmlu-pro": 0.5})
 
@@ -55,7 +55,7 @@ def test_rm_bench_wins_by_order() -> None:
     for domain, i, j in product(rmbench.DOMAINS, rmbench.STYLES, rmbench.STYLES):
         verdicts = (A, B) if i > j else (B, A) if i < j else (A, A)
         rulings += ruled(rmbench.cell_name(f"{domain}/1", i, j), domain, *verdicts)
-    scored = official(BenchmarkFormat.RM_BENCH, rulings)
+    scored = official(PairFormat.RM_BENCH, rulings)
     assert scored is not None
     assert {level: scored.parts[level] for level in rmbench.LEVELS} == {"easy": 1, "normal": 0.5, "hard": 0}
     assert scored.overall == pytest.approx(0.5)

@@ -7,7 +7,7 @@ import pytest
 from helpers.files import WRITERS, Row, Writer, as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.v1alpha1 import BenchmarkFormat
+from selftrain.api.v1alpha1 import PairFormat
 from selftrain.storage.benchmarks import read_benchmark
 
 PAIR: Row = {"id": "p1", "instruction": "i", "chosen": "good", "rejected": "bad", "subset": "s"}
@@ -57,12 +57,12 @@ def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.BENCHMARK_INVALID
 
 
-PUBLISHED: dict[BenchmarkFormat, tuple[list[Row], list[tuple[str, str, str, str | None]]]] = {
-    BenchmarkFormat.REWARDBENCH: (
+PUBLISHED: dict[PairFormat, tuple[list[Row], list[tuple[str, str, str, str | None]]]] = {
+    PairFormat.REWARDBENCH: (
         [{"prompt": "x", "chosen": "good", "chosen_model": "m", "rejected": "bad", "rejected_model": "n", "subset": "hep-go", "id": 7}],
         [("hep-go/7", "good", "bad", "hep-go")],
     ),
-    BenchmarkFormat.JUDGEBENCH: (
+    PairFormat.JUDGEBENCH: (
         [
             {
                 "pair_id": "u1",
@@ -85,11 +85,11 @@ PUBLISHED: dict[BenchmarkFormat, tuple[list[Row], list[tuple[str, str, str, str 
         ],
         [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
     ),
-    BenchmarkFormat.RM_BENCH: (
+    PairFormat.RM_BENCH: (
         [{"id": 3, "prompt": "x", "chosen": ["c0", "c1", "c2"], "rejected": ["r0", "r1", "r2"], "domain": "safety-refuse"}],
         [(f"safety-refuse/3/{i}-{j}", f"c{i}", f"r{j}", "safety") for i in range(3) for j in range(3)],
     ),
-    BenchmarkFormat.HELPSTEER2: (
+    PairFormat.HELPSTEER2: (
         [
             {"prompt": "x", "response": "poor", "helpfulness": 1, "verbosity": 2},
             {"prompt": "x", "response": "fine", "helpfulness": 4, "verbosity": 2},
@@ -105,7 +105,7 @@ PUBLISHED: dict[BenchmarkFormat, tuple[list[Row], list[tuple[str, str, str, str 
 
 @WRITERS
 @pytest.mark.parametrize("layout", PUBLISHED)
-def test_published_layouts(tmp_path: Path, write: Writer, layout: BenchmarkFormat) -> None:
+def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) -> None:
     rows, expected = PUBLISHED[layout]
     pairs = read_benchmark(write(tmp_path / "file", rows), layout)
     assert [(pair["id"], pair["chosen"], pair["rejected"], pair["subset"]) for pair in pairs] == expected
@@ -115,17 +115,17 @@ def test_published_layouts(tmp_path: Path, write: Writer, layout: BenchmarkForma
 @pytest.mark.parametrize(
     ("layout", "change", "says"),
     [
-        (BenchmarkFormat.REWARDBENCH, {"subset": "hep-perl"}, "line 1: RewardBench has no subset 'hep-perl'"),
-        (BenchmarkFormat.JUDGEBENCH, {"source": "trivia"}, "line 1: JudgeBench has no source 'trivia'"),
-        (BenchmarkFormat.JUDGEBENCH, {"label": "A"}, "line 1: label is 'A'"),
-        (BenchmarkFormat.RM_BENCH, {"domain": "law"}, "line 1: RM-Bench has no domain 'law'"),
-        (BenchmarkFormat.RM_BENCH, {"chosen": ["one"]}, "line 1: column chosen has no list of three texts"),
-        (BenchmarkFormat.RM_BENCH, {"rejected": ["one", "", "three"]}, "line 1: column rejected has no text"),
-        (BenchmarkFormat.HELPSTEER2, {"helpfulness": "very"}, "line 1: column helpfulness has no number"),
-        (BenchmarkFormat.HELPSTEER2, {"prompt": "y"}, "line 1: the next row has another prompt"),
+        (PairFormat.REWARDBENCH, {"subset": "hep-perl"}, "line 1: RewardBench has no subset 'hep-perl'"),
+        (PairFormat.JUDGEBENCH, {"source": "trivia"}, "line 1: JudgeBench has no source 'trivia'"),
+        (PairFormat.JUDGEBENCH, {"label": "A"}, "line 1: label is 'A'"),
+        (PairFormat.RM_BENCH, {"domain": "law"}, "line 1: RM-Bench has no domain 'law'"),
+        (PairFormat.RM_BENCH, {"chosen": ["one"]}, "line 1: column chosen has no list of three texts"),
+        (PairFormat.RM_BENCH, {"rejected": ["one", "", "three"]}, "line 1: column rejected has no text"),
+        (PairFormat.HELPSTEER2, {"helpfulness": "very"}, "line 1: column helpfulness has no number"),
+        (PairFormat.HELPSTEER2, {"prompt": "y"}, "line 1: the next row has another prompt"),
     ],
 )
-def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: BenchmarkFormat, change: Row, says: str) -> None:
+def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: PairFormat, change: Row, says: str) -> None:
     rows, _ = PUBLISHED[layout]
     with pytest.raises(UserError, match=says) as caught:
         read_benchmark(as_lines(tmp_path / "file", [rows[0] | change, *rows[1:]]), layout)

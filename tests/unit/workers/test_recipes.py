@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Manifest, Order, Part
@@ -95,6 +96,39 @@ def test_a_run_without_a_pair_stops_and_says_what_was_dropped(bench: "Bench") ->
     assert error.value.reason is Reason.NO_PAIRS
     assert "10 malformed" in error.value.message
     assert read_manifest(context.store, context.layout, context.work.step) is None
+
+
+LABELLED = [{"id": n, "instruction": f"Task {n}.", "chosen": f"right {n}", "rejected": f"wrong {n}"} for n in range(5)]
+
+
+def write_labelled(bench: "Bench", rows: list[dict[str, Any]]) -> dict[str, Any]:
+    path = as_lines(bench.folder / "labelled.jsonl", rows)
+    return {"labelled": {"uri": f"file://{path}", "limit": 4}}
+
+
+def test_labelled_pairs_stand_beside_synthetic_ones(bench: "Bench") -> None:
+    context = make_pairs(bench, **write_labelled(bench, LABELLED))
+    kinds = [row["kind"] for row in rows(context)]
+    assert kinds == ["variation"] * 10 + ["labelled"] * 4
+    assert [row["chosen"] for row in rows(context)[10:]] == [f"right {n}" for n in range(4)]
+    assert len({row["pair_id"] for row in rows(context)}) == 14
+    assert manifest(context).counts == {"rows": 14, "instructions": 10, "pairs": 14, "pairs by variation": 10, "pairs by labelled": 4}
+    assert manifest(context).inputs.keys() == {"instructions", "labelled", "model"}
+
+
+def test_with_labelled_pairs_only_no_engine_is_loaded(bench: "Bench") -> None:
+    context = make_pairs(bench, **write_labelled(bench, LABELLED), instructions=None)
+    assert [row["rejected"] for row in rows(context)] == [f"wrong {n}" for n in range(4)]
+    assert bench.loads == []
+    assert manifest(context).counts["rows"] == 4
+
+
+@pytest.mark.parametrize(("change", "words"), [({"rejected": ""}, "rejected has no text"), ({"rejected": "right 1"}, "are the same")])
+def test_labelled_pairs_that_cannot_be_used_are_the_authors_to_correct(bench: "Bench", change: dict[str, Any], words: str) -> None:
+    spec = write_labelled(bench, [LABELLED[0], LABELLED[1] | change])
+    with pytest.raises(UserError, match=words) as error:
+        make_pairs(bench, **spec)
+    assert error.value.reason is Reason.LABELLED_INVALID
 
 
 def by_seed(text: str, seed: int) -> str:
