@@ -24,4 +24,6 @@ class Step(NamedTuple):
         return f"iteration {self.iteration}, {self.stage}"
 
 
+ROUND = (Stage.JUDGE, Stage.SELECT, Stage.TRAIN, Stage.EVALUATE)
+"""What every iteration does; pairs are generated once."""
 SHARDED_STAGES = frozenset({Stage.GENERATE, Stage.JUDGE, Stage.EVALUATE})

@@ -4,20 +4,22 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from selftrain.api.errors import SelfTrainError
 from selftrain.api.recipes import RECIPES
 from selftrain.method.benchmarks import NAMES
+from selftrain.method.estimate import GPUS, Assumptions
+
+ASSUMED = tuple(field.name for field in fields(Assumptions))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="selftrain", description="Self-taught evaluators: a better LLM judge without human labels.")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_local(commands.add_parser("local", help="run a manifest on this machine, without a cluster; resumes where it stopped"))
-    plan = commands.add_parser("plan", help="the manifest with every default and the recipe's choices written out")
-    plan.add_argument("manifest", type=Path, help="YAML file with one SelfTrainRun")
-    plan.set_defaults(run=_plan)
+    _add_plan(commands.add_parser("plan", help="the manifest with every default and the recipe's choices written out"))
     _add_score(commands.add_parser("score", help="a benchmark's official numbers from rows of JSON lines"))
     parse = commands.add_parser("parse", help='the verdict in each text: {"text"} a line on stdin, {"verdict"} a line on stdout')
     parse.add_argument("--rule", choices=("strict", "lenient"), default="strict", help="strict: one verdict or none (default)")
@@ -36,6 +38,22 @@ def _add_local(local: argparse.ArgumentParser) -> None:
     local.add_argument("--work", type=Path, default=_cache() / "local", help="folder for logs and scratch files (default: %(default)s)")
     local.add_argument("--summary", type=Path, help="write the summary to this JSON file")
     local.set_defaults(run=_local)
+
+
+def _add_plan(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument("manifest", type=Path, help="YAML file with one SelfTrainRun")
+    plan.add_argument("--estimate", action="store_true", help="instead: completions, tokens, GPU hours and storage of each stage, as JSON")
+    plan.add_argument("--gpu", choices=GPUS, default="h100")
+    plan.add_argument("--assume", type=_assumption, action="append", default=[], metavar="NAME=NUMBER", help=f"one of {', '.join(ASSUMED)}")
+    plan.set_defaults(run=_plan)
+
+
+def _assumption(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    if name not in ASSUMED:
+        message = f"{name} is none of {', '.join(ASSUMED)}"
+        raise argparse.ArgumentTypeError(message)
+    return name, float(number)
 
 
 def _add_score(score: argparse.ArgumentParser) -> None:
@@ -73,9 +91,13 @@ def _local(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from selftrain.cli.plan import plan
+    from selftrain.cli.plan import estimated, plan
+    from selftrain.cli.rows import say
 
-    print(plan(options.manifest), end="")
+    if options.estimate:
+        say(estimated(options.manifest, options.gpu, dict(options.assume)))
+    else:
+        print(plan(options.manifest), end="")
     return 0
 
 

@@ -1,11 +1,17 @@
 """selftrain plan: the manifest with every default and the recipe's choices written out."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
 from selftrain.api.v1alpha1 import Negative, SelfTrainRun
 from selftrain.local.command import read_run
+from selftrain.method.estimate import GPUS, Assumptions, estimate
 
 
 def plan(manifest: Path) -> str:
@@ -16,6 +22,19 @@ def plan(manifest: Path) -> str:
     body = {"apiVersion": filled.api_version, "kind": filled.kind, "metadata": metadata, "spec": spec}
     text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=140)
     return text
+
+
+def estimated(manifest: Path, gpu: str, known: Mapping[str, float]) -> dict[str, Any]:
+    """What the run will take, stage by stage, with what was assumed."""
+    spec = read_run(manifest, None).spec
+    limit = spec.instructions.limit if spec.instructions else None
+    if "parameters" not in known or ("instructions" not in known and limit is None):
+        message = "the size of the model and the number of instructions must be known"
+        raise UserError(Reason.INVALID_SPEC, message, "give --assume parameters=70e9 --assume instructions=20000, or instructions.limit")
+    assumed = Assumptions(**{"instructions": limit or 0, **known})
+    stages = list(estimate(spec, assumed, GPUS[gpu]))
+    total = {"gpu_hours": sum(stage.gpu_hours for stage in stages), "storage_bytes": sum(stage.storage_bytes for stage in stages)}
+    return {"gpu": gpu, "assumed": asdict(assumed), "stages": [asdict(stage) for stage in stages], "total": total}
 
 
 def fill(run: SelfTrainRun) -> SelfTrainRun:

@@ -1,10 +1,8 @@
 """The order of a run's steps and what each is made from. This is the recipe as the platform sees it."""
 
 from selftrain.api.recipes import Recipe, Start
-from selftrain.api.stages import Stage, Step
+from selftrain.api.stages import ROUND, Stage, Step
 from selftrain.api.v1alpha1 import Spec
-
-ROUND = (Stage.JUDGE, Stage.SELECT, Stage.TRAIN, Stage.EVALUATE)
 
 
 def steps(spec: Spec) -> tuple[Step, ...]:

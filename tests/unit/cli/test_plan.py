@@ -1,5 +1,6 @@
 """selftrain plan: nothing is left to defaults, and what it prints is the same run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,20 @@ def test_a_bad_manifest_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "run.yaml").write_text("kind: SelfTrainRun\n")
     assert main(["plan", str(tmp_path / "run.yaml")]) == 2
     assert "InvalidSpec" in capsys.readouterr().err
+
+
+def test_an_estimate_says_what_it_assumes(capsys: pytest.CaptureFixture[str]) -> None:
+    path = next(path for path in GOOD if path.stem == "gpu-70b")
+    assert main(["plan", str(path), "--estimate", "--assume", "parameters=70.6e9", "--assume", "instructions=20000", "--gpu", "h200"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [stage["stage"] for stage in told["stages"]] == ["generate", "judge", "select", "train", "evaluate"]
+    assert told["assumed"]["parameters"] == 70.6e9
+    assert 100 < told["total"]["gpu_hours"] < 100_000
+    assert told["total"]["storage_bytes"] > 5 * 2 * 70.6e9
+
+
+@pytest.mark.parametrize("options", [[], ["--assume", "parameters=1e9"]])
+def test_an_estimate_needs_sizes(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    path = next(path for path in GOOD if path.stem == "smallest")
+    assert main(["plan", str(path), "--estimate", *options]) == 2
+    assert "must be known" in capsys.readouterr().err

@@ -1,0 +1,156 @@
+"""What a run will take, on paper. Every formula stands here, with its assumption beside it.
+
+FLOPs a token: 2 a parameter to read or write one, 6 to train on one, 8 with activations recomputed (Kaplan et al. 2020, arXiv
+2001.08361, section 2.1). Attention itself is left out: below a context of some thousand tokens it is a few percent.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from selftrain.api.recipes import NegativeKind, Objective
+from selftrain.api.stages import ROUND, Stage
+from selftrain.api.v1alpha1 import Spec
+
+READ, TRAIN, RECOMPUTE = 2, 6, 2
+BYTES_A_TOKEN = 4
+"""Text of English."""
+COMPRESSION = 3
+"""zstd on such text."""
+STATE_BYTES = 16
+"""Of a parameter in a full training state: bf16 weights and gradients, float32 weights and two moments."""
+STATES_KEPT = 2
+WEIGHT_BYTES = 2
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A kind of GPU: bfloat16 FLOP/s without sparsity, from NVIDIA's data sheets."""
+
+    flops: float
+
+
+GPUS = {"a100": Gpu(312e12), "h100": Gpu(989e12), "h200": Gpu(989e12), "l40s": Gpu(362e12)}
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What nobody knows before the run. Shares are of the number before; efficiencies of the GPU's peak."""
+
+    parameters: float
+    instructions: float
+    held_out: float = 0
+    """Pairs of all benchmarks."""
+    instruction_tokens: float = 150
+    answer_tokens: float = 350
+    variation_tokens: float = 500
+    """A variation and the answer to it."""
+    judgment_tokens: float = 450
+    template_tokens: float = 150
+    """The judge prompt without its contents."""
+    usable: float = 0.9
+    """Instructions that give a pair."""
+    kept: float = 0.8
+    """Ordered pairs that give a training example."""
+    sampling_efficiency: float = 0.1
+    """Large batches of a large model, tensor parallel, are bound by memory."""
+    reading_efficiency: float = 0.5
+    training_efficiency: float = 0.4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A stage, all iterations together."""
+
+    stage: Stage
+    items: float
+    """Completions, examples, or judgments on held-out pairs."""
+    read_tokens: float
+    """Of prompts. The samples of a prompt share its reading."""
+    written_tokens: float
+    """Sampled, or trained on."""
+    gpu_hours: float
+    storage_bytes: float
+
+
+def estimate(spec: Spec, known: Assumptions, gpu: Gpu) -> Iterator[Estimate]:
+    """Each stage of a run."""
+    for stage in (Stage.GENERATE, *ROUND):
+        yield STAGES[stage](spec, known, gpu)
+
+
+def _generate(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+    recipe = spec.resolved
+    weights = recipe.negatives
+    varied = known.instructions * weights.get(NegativeKind.VARIATION, 0) / sum(weights.values())
+    written = known.instructions * recipe.answers * known.answer_tokens + varied * known.variation_tokens
+    read = known.instructions * known.instruction_tokens + varied * _prompt(known)
+    texts = known.instructions * known.usable * (2 * known.instruction_tokens + 2 * known.answer_tokens)
+    return _sampled(Stage.GENERATE, (known.instructions * recipe.answers + varied, read, written, texts), known, gpu)
+
+
+def _judge(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+    ordered = _ordered(spec, known) * spec.iterations
+    judgments = ordered * spec.judge.samples
+    written = judgments * known.judgment_tokens
+    return _sampled(Stage.JUDGE, (judgments, ordered * _prompt(known), written, written), known, gpu)
+
+
+def _select(spec: Spec, known: Assumptions, _gpu: Gpu) -> Estimate:
+    examples = _examples(spec, known) * spec.iterations
+    texts = examples * (_prompt(known) + known.judgment_tokens)
+    return Estimate(Stage.SELECT, examples, 0, 0, 0, _stored(texts))
+
+
+def _train(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+    """Two sequences an example for DPO, and one more reading of both for the reference."""
+    recompute = RECOMPUTE if spec.train.activation_checkpointing else 0
+    tokens = flops = 0.0
+    for iteration in range(1, spec.iterations + 1):
+        contrast = spec.resolved.objective_of(iteration) is Objective.DPO
+        own = _examples(spec, known) * (_prompt(known) + known.judgment_tokens) * (2 if contrast else 1)
+        tokens += own * spec.train.epochs
+        flops += own * (spec.train.epochs * (TRAIN + recompute) + (READ if contrast else 0)) * known.parameters
+    states = STATES_KEPT * STATE_BYTES * known.parameters
+    storage = spec.iterations * WEIGHT_BYTES * known.parameters + states
+    hours = flops / (gpu.flops * known.training_efficiency) / 3600
+    return Estimate(Stage.TRAIN, _examples(spec, known) * spec.iterations, 0, tokens, hours, storage)
+
+
+def _evaluate(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+    votes = max((entry.votes for entry in spec.evaluate.benchmarks), default=0)
+    ordered = 2 * known.held_out * (spec.iterations + 1)
+    written = ordered * votes * known.judgment_tokens
+    return _sampled(Stage.EVALUATE, (ordered * votes, ordered * _prompt(known), written, written), known, gpu)
+
+
+def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, gpu: Gpu) -> Estimate:
+    items, read, written, texts = numbers
+    work = read / known.reading_efficiency + written / known.sampling_efficiency
+    return Estimate(stage, items, read, written, work * READ * known.parameters / gpu.flops / 3600, _stored(texts))
+
+
+def _ordered(spec: Spec, known: Assumptions) -> float:
+    """Ordered pairs that an iteration judges."""
+    orders = 2 if spec.judge.orders == "both" else 1
+    return known.instructions * known.usable * orders / spec.resolved.slices
+
+
+def _examples(spec: Spec, known: Assumptions) -> float:
+    return _ordered(spec, known) * known.kept
+
+
+def _prompt(known: Assumptions) -> float:
+    return known.instruction_tokens + 2 * known.answer_tokens + known.template_tokens
+
+
+def _stored(tokens: float) -> float:
+    return tokens * BYTES_A_TOKEN / COMPRESSION
+
+
+STAGES = {
+    Stage.GENERATE: _generate,
+    Stage.JUDGE: _judge,
+    Stage.SELECT: _select,
+    Stage.TRAIN: _train,
+    Stage.EVALUATE: _evaluate,
+}

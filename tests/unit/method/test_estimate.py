@@ -1,0 +1,63 @@
+"""Estimates beside a run that was measured: the demo's first iteration, 3 epochs, on two cores."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from selftrain.api.load import run_of
+from selftrain.api.stages import Stage
+from selftrain.method.estimate import Assumptions, Estimate, Gpu, estimate
+
+DEMO = Path(__file__).parents[3] / "examples" / "smollm2" / "run.yaml"
+CORES = Gpu(380e9)
+"""FLOP/s of bfloat16 matrix products on the two cores."""
+KNOWN = Assumptions(
+    parameters=134.5e6, instructions=200, held_out=160, instruction_tokens=35, answer_tokens=10.6, variation_tokens=27,
+    judgment_tokens=39.1, template_tokens=20, usable=190 / 200, kept=336 / 380, sampling_efficiency=0.27,
+    reading_efficiency=0.95, training_efficiency=0.42,
+)  # fmt: skip
+MEASURED = {
+    # stage: items, tokens, seconds
+    Stage.GENERATE: (400, 7547, 26.6),
+    Stage.JUDGE: (1520, 59395, 156.6),
+    Stage.SELECT: (336, 0, 0),
+    Stage.TRAIN: (336, 115824, 590.1),
+    Stage.EVALUATE: (640, 24876, 64.2),
+}
+
+
+def found(**changes: object) -> dict[Stage, Estimate]:
+    body = yaml.safe_load(DEMO.read_text())
+    body["spec"] |= {"iterations": 1, **changes}
+    body["spec"]["train"]["epochs"] = 3
+    return {one.stage: one for one in estimate(run_of(body).spec, KNOWN, CORES)}
+
+
+@pytest.mark.parametrize("stage", MEASURED)
+def test_a_measured_run_is_met(stage: Stage) -> None:
+    items, tokens, seconds = MEASURED[stage]
+    told = found()[stage]
+    assert told.items == pytest.approx(items, abs=0.5)
+    assert told.written_tokens == pytest.approx(tokens, rel=0.05)
+    assert seconds / 2 <= told.gpu_hours * 3600 <= seconds * 2, "efficiencies differ by stage, so a factor of two is all there is"
+
+
+def test_a_checkpoint_is_its_weights() -> None:
+    states = 2 * 16 * 134.5e6
+    assert found()[Stage.TRAIN].storage_bytes - states == pytest.approx(272_587_180, rel=0.03)
+
+
+def test_dpo_trains_on_both_sides_and_slices_judge_less() -> None:
+    plain, release = found(iterations=2), found(iterations=2, recipe="release")
+    assert release[Stage.JUDGE].items == pytest.approx(plain[Stage.JUDGE].items / 2)
+    assert release[Stage.TRAIN].written_tokens == pytest.approx(plain[Stage.TRAIN].written_tokens * (1 + 2) / 4)
+
+
+def test_a_70b_run_has_the_papers_size() -> None:
+    """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
+    body = yaml.safe_load((Path(__file__).parents[2] / "fixtures/runs/good/gpu-70b.yaml").read_text())
+    known = Assumptions(parameters=70.6e9, instructions=20_582, usable=1)
+    spec = run_of(body).spec
+    (judge,) = (one for one in estimate(spec, known, Gpu(989e12)) if one.stage is Stage.JUDGE)
+    assert judge.items == 20_582 * 2 * spec.judge.samples * spec.iterations
