@@ -1,7 +1,6 @@
 """What models are asked. Built-in templates are the Markdown files beside this one; a run may replace each of them."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,9 +10,9 @@ from typing import Literal
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.v1alpha1 import Prompts, PromptTemplate
+from selftrain.prompts.quoting import PLACEHOLDER, Quoted, Structure
 
 PromptName = Literal["answer", "variation", "judge"]
-PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]+)\}\}")
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,15 @@ class Template:
         return sha256(text.encode()).hexdigest()
 
     def messages(self, values: Mapping[str, str]) -> list[dict[str, str]]:
-        """The prompt with its values. They are put in in one pass and never read again: braces in them are just text."""
+        """The prompt with its values. They are put in in one pass and never read again: braces in them are just text.
+
+        A value cannot pretend to be a part of the prompt: what looks like one of the template's own lines is quoted.
+        """
         turns = {"system": self.system, "user": self.user}
-        return [{"role": role, "content": _fill(text, values)} for role, text in turns.items() if text is not None]
+        texts = {role: text for role, text in turns.items() if text is not None}
+        structure = Structure.of("\n".join(texts.values()))
+        kept = Quoted(structure, values)
+        return [{"role": role, "content": _fill(text, kept)} for role, text in texts.items()]
 
 
 def resolve(prompts: Prompts, name: PromptName) -> Template:
@@ -50,7 +55,7 @@ def resolve(prompts: Prompts, name: PromptName) -> Template:
     return template
 
 
-def _fill(text: str, values: Mapping[str, str]) -> str:
+def _fill(text: str, values: Quoted) -> str:
     return PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
