@@ -4,6 +4,7 @@ import pytest
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
+from selftrain.api.recipes import Objective
 from selftrain.api.records import Termination
 from selftrain.api.v1alpha1 import Train
 from selftrain.workers.exits import Drained
@@ -15,7 +16,10 @@ from selftrain.workers.order import TrainOrder
 @pytest.fixture
 def order(tmp_path):
     settings = Train(processes_per_node=2)
-    return TrainOrder(folder=tmp_path, model=tmp_path, tables=[], limit=16, output=tmp_path, settings=settings, seed=1, cpu_bf16=False)
+    return TrainOrder(
+        folder=tmp_path, model=tmp_path, tables=[], limit=16, output=tmp_path,
+        settings=settings, objective=Objective.SFT, seed=1, cpu_bf16=False,
+    )  # fmt: skip
 
 
 def say(order, rank, kind, reason, message):
