@@ -1,5 +1,6 @@
 """What workers hold beside the engine, whatever the size of the dataset: 96 000 judgments, 260 MB of traces."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from selftrain.api.stages import Stage
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.open import open_store
 
+ROOT = Path(__file__).parents[2]
 LIMIT = 300 * 1024
 """KiB."""
 
@@ -25,7 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def held(stage: Stage, folder: Path) -> int:
     """KiB that the stage's process held beside an engine."""
     command = [sys.executable, "-m", "helpers.large", stage.value, str(folder)]
-    done = subprocess.run(command, cwd=Path(large.__file__).parents[1], capture_output=True, text=True, check=False)
+    own = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'tests'}"}
+    done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
