@@ -23,7 +23,7 @@ from selftrain.workers.selection import open_database, select
 from selftrain.workers.shards import Made, Row, ShardedStage, digests
 
 ROWS = 256
-DEALT = 2048
+DEALT = 1024
 """Examples put in order at once."""
 PAIRS_STEP = Step(1, Stage.GENERATE)
 

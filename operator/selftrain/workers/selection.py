@@ -12,7 +12,7 @@ import duckdb
 from selftrain.api.recipes import Objective, Recipe
 from selftrain.api.records import Drop, Order
 
-MEMORY = "96MB"
+MEMORY = "64MB"
 """What DuckDB may hold; it spills the rest to the scratch folder."""
 BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
 
