@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "smollm2"
+STUDY = EXAMPLE.parent / "ablations" / "study.yaml"
 INPUTS = "s3://selftrain/inputs/smollm2"
 """Where the demo's manifest has its inputs."""
 
@@ -33,7 +34,7 @@ class Experiment:
         return {**body, "metadata": {"name": self.run}, "spec": spec}
 
 
-def experiments(path: Path = EXAMPLE / "study.yaml") -> Iterator[Experiment]:
+def experiments(path: Path = STUDY) -> Iterator[Experiment]:
     """All runs, in the order of the file, the first seed of each experiment first."""
     named: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())["experiments"]
     rounds = max(len(entry["seeds"]) for entry in named.values())
