@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selftrain.method.stats import mcnemar, wilson
+from selftrain.method.stats import paired, wilson
 
 Hits = dict[tuple[str, str, str, str], bool]
 """Whether a judgment was right, by (seed, benchmark, pair, order)."""
@@ -61,8 +61,8 @@ def _paired(ours: Hits, theirs: Hits) -> str:
     common = ours.keys() & theirs.keys()
     if not common or ours == theirs:
         return ""
-    wins, losses = (sum(a[key] and not b[key] for key in common) for a, b in ((ours, theirs), (theirs, ours)))
-    return f"+{wins} -{losses}, p = {mcnemar(wins, losses):.1g}"
+    test = paired((ours[key], theirs[key]) for key in common)
+    return f"+{test['wins']} -{test['losses']}, p = {test['p']:.1g}"
 
 
 def manifest_name(folder: Path, run: str) -> Path:

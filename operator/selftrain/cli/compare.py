@@ -6,7 +6,7 @@ from typing import Any
 from selftrain.cli.rows import bad, read_rows
 from selftrain.cli.score import PairRow
 from selftrain.method.benchmarks import pairs
-from selftrain.method.stats import mcnemar
+from selftrain.method.stats import paired
 
 Key = tuple[str, str]
 
@@ -28,17 +28,11 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
         "only_second": len(theirs) - len(common),
         "first": pairs.numbers([ours[key] for key in common]),
         "second": pairs.numbers([theirs[key] for key in common]),
-        "by_order": _paired([(a, b) for key in common for a, b in zip(ours[key].right, theirs[key].right, strict=True)]),
-        "strict": _paired([(all(ours[key].right), all(theirs[key].right)) for key in common]),
+        "by_order": paired([(a, b) for key in common for a, b in zip(ours[key].right, theirs[key].right, strict=True)]),
+        "strict": paired([(all(ours[key].right), all(theirs[key].right)) for key in common]),
     }
 
 
 def _read(path: Path) -> dict[Key, pairs.Row]:
     rows = [row.as_pair() for row in read_rows(path, PairRow, lambda row: (row.subset, row.id))]
     return {(row.subset, row.id): row for row in rows}
-
-
-def _paired(decided: list[tuple[bool, bool]]) -> dict[str, Any]:
-    """Exact McNemar."""
-    wins, losses = sum(a and not b for a, b in decided), sum(b and not a for a, b in decided)
-    return {"wins": wins, "losses": losses, "p": mcnemar(wins, losses)}

@@ -1,8 +1,18 @@
 """Intervals and tests for counts. Few lines of mathematics, so the operator needs no scientific library."""
 
+from collections.abc import Iterable
 from math import sqrt
+from typing import TypedDict
 
 Z95 = 1.959963984540054
+
+
+class Paired(TypedDict):
+    """Two judges on the same judgments: how often only the first was right, only the second, and whether that is chance."""
+
+    wins: int
+    losses: int
+    p: float
 
 
 def wilson(correct: float, total: float, z: float = Z95) -> tuple[float, float]:
@@ -26,3 +36,10 @@ def mcnemar(wins: int, losses: int) -> float:
         tail += ways
         ways = ways * (discordant - k) // (k + 1)
     return float(min(1.0, 2 * tail / 2**discordant))
+
+
+def paired(decided: Iterable[tuple[bool, bool]]) -> Paired:
+    """Exact McNemar test; each pair says whether the first and whether the second was right."""
+    known = list(decided)
+    wins, losses = sum(a and not b for a, b in known), sum(b and not a for a, b in known)
+    return Paired(wins=wins, losses=losses, p=mcnemar(wins, losses))

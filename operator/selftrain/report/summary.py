@@ -9,7 +9,7 @@ from selftrain.api.names import Layout, job_name
 from selftrain.api.records import BenchmarkResult, Manifest, Order, Verdict
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
-from selftrain.method.stats import mcnemar, wilson
+from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
 from selftrain.planning.steps import steps
 from selftrain.storage.commit import read_manifest
@@ -68,14 +68,12 @@ def _score(result: BenchmarkResult) -> Summary:
     }
 
 
-def _paired(store: ObjectStore, evaluations: list[Manifest]) -> Summary:
+def _paired(store: ObjectStore, evaluations: list[Manifest]) -> Paired:
     """The last judge against the seed on the same pairs, both orders (exact McNemar)."""
     if len(evaluations) < 2:  # noqa: PLR2004 - a comparison needs two
-        return {"wins": 0, "losses": 0, "p": 1.0}
+        return paired(())
     seed, last = hits(store, evaluations[0]), hits(store, evaluations[-1])
-    wins = sum(last[key] and not seed[key] for key in seed.keys() & last.keys())
-    losses = sum(seed[key] and not last[key] for key in seed.keys() & last.keys())
-    return {"wins": wins, "losses": losses, "p": mcnemar(wins, losses)}
+    return paired((last[key], seed[key]) for key in seed.keys() & last.keys())
 
 
 def hits(store: ObjectStore, manifest: Manifest) -> Hits:
