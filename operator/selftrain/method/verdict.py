@@ -12,16 +12,13 @@ def parse_verdict(text: str) -> Verdict | None:
 
     Strict, as in the released code that builds training data. A tie, [[C]], is no verdict: pairs have a winner by construction.
     """
-    found = [verdict for token, verdict in SAID.items() if token in text]
+    found = _said(text)
     return found[0] if len(found) == 1 else None
 
 
 def read_strict(text: str) -> str | None:
     """As `parse_verdict`, but a text that says only [[C]] is a tie."""
-    found = [verdict for token, verdict in SAID.items() if token in text]
-    if len(found) == len(SAID):
-        return None
-    return found[0].value if found else _tie(text)
+    return parse_verdict(text) if _said(text) else _tie(text)
 
 
 def read_lenient(text: str) -> str | None:
@@ -29,7 +26,12 @@ def read_lenient(text: str) -> str | None:
 
     Source: FastChat's run_judge_single and, but for ties, RewardBench's process_judgement.
     """
-    return next((verdict.value for token, verdict in SAID.items() if token in text), _tie(text))
+    return next(iter(_said(text)), _tie(text))
+
+
+def _said(text: str) -> list[Verdict]:
+    """The verdicts that occur in a text, A before B."""
+    return [verdict for token, verdict in SAID.items() if token in text]
 
 
 def _tie(text: str) -> str | None:
