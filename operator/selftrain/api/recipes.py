@@ -1,6 +1,6 @@
 """Presets of the method: what a recipe chooses for the fields that the author left out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -36,59 +36,52 @@ class Recipe:
     """The method's choices. `Spec.resolved` gives those of a run: a field that is set wins over its recipe."""
 
     answers: int
-    """generate.answers"""
     negatives: dict[NegativeKind, int]
-    """generate.negatives: kinds and weights"""
+    """Kinds and weights."""
     minimum_pass_rate: str
-    """select.minimumPassRate"""
     require_mirror: bool
-    """select.requireMirror"""
-    first_objective: Objective
-    """train.firstObjective"""
-    objective: Objective
-    """train.objective"""
-    start: Start
-    """train.start"""
     slices: int
-    """judge.slices"""
+    first_objective: Objective
+    objective: Objective
+    start: Start
 
     def objective_of(self, iteration: int) -> Objective:
         """What an iteration learns."""
         return self.first_objective if iteration == 1 else self.objective
 
 
+PLACES = {
+    "answers": "generate",
+    "negatives": "generate",
+    "minimum_pass_rate": "select",
+    "require_mirror": "select",
+    "slices": "judge",
+    "first_objective": "train",
+    "objective": "train",
+    "start": "train",
+}
+"""The block of the spec that has a choice as a field of the same name."""
+PAPER = Recipe(
+    answers=1,
+    negatives={NegativeKind.VARIATION: 1},
+    minimum_pass_rate="0",  # noqa: S106 - no password
+    require_mirror=False,
+    slices=1,
+    first_objective=Objective.SFT,
+    objective=Objective.SFT,
+    start=Start.SEED,
+)
 # `paper` is Self-Taught Evaluators as published, `release` what its authors released: SFT, then DPO from there on instructions of its own.
 # The pairs of both are told apart by their topic alone; `improved` adds near misses, and keeps judgments only where luck and a
 # preference for one letter are unlikely.
 RECIPES = {
-    "paper": Recipe(
-        answers=1,
-        negatives={NegativeKind.VARIATION: 1},
-        minimum_pass_rate="0",
-        require_mirror=False,
-        first_objective=Objective.SFT,
-        objective=Objective.SFT,
-        start=Start.SEED,
-        slices=1,
-    ),
-    "release": Recipe(
-        answers=1,
-        negatives={NegativeKind.VARIATION: 1},
-        minimum_pass_rate="0",
-        require_mirror=False,
-        first_objective=Objective.SFT,
-        objective=Objective.DPO,
-        start=Start.PREVIOUS,
-        slices=2,
-    ),
-    "improved": Recipe(
+    "paper": PAPER,
+    "release": replace(PAPER, slices=2, objective=Objective.DPO, start=Start.PREVIOUS),
+    "improved": replace(
+        PAPER,
         answers=8,
         negatives={NegativeKind.VARIATION: 1, NegativeKind.DISAGREEMENT: 1},
-        minimum_pass_rate="0.5",
+        minimum_pass_rate="0.5",  # noqa: S106 - no password
         require_mirror=True,
-        first_objective=Objective.SFT,
-        objective=Objective.SFT,
-        start=Start.SEED,
-        slices=1,
     ),
 }

@@ -65,7 +65,7 @@ class Drop(StrEnum):
     """select: the verdict is not the one that is right by construction"""
     UNPARSED = "unparsed"
     """select: no verdict, or two different ones"""
-    LOW_PASS_RATE = "low-pass-rate"
+    LOW_PASS_RATE = "low-pass-rate"  # noqa: S105 - no password
     """select: right, but too few judgments of the ordered pair were"""
     MIRROR_NOT_KEPT = "mirror-not-kept"
     """select: right, but the pair was not judged right in the other order"""

@@ -9,6 +9,7 @@ import yaml
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.recipes import PLACES
 from selftrain.api.v1alpha1 import Negative, SelfTrainRun
 from selftrain.local.command import read_run
 from selftrain.method.estimate import GPUS, Assumptions, estimate
@@ -39,14 +40,11 @@ def estimated(manifest: Path, gpu: str, known: Mapping[str, float]) -> dict[str,
 
 def fill(run: SelfTrainRun) -> SelfTrainRun:
     """The run with what its recipe chooses as fields of its own."""
-    recipe, spec = run.spec.resolved, run.spec
-    negatives = [Negative(kind=kind, weight=weight) for kind, weight in recipe.negatives.items()]
-    train = {"objective": recipe.objective, "first_objective": recipe.first_objective, "start": recipe.start}
-    select = {"minimum_pass_rate": recipe.minimum_pass_rate, "require_mirror": recipe.require_mirror}
+    spec, recipe = run.spec, run.spec.resolved
+    choices = {name: getattr(recipe, name) for name in PLACES}
+    choices["negatives"] = [Negative(kind=kind, weight=weight) for kind, weight in recipe.negatives.items()]
     filled = {
-        "generate": spec.generate.model_copy(update={"answers": recipe.answers, "negatives": negatives}),
-        "judge": spec.judge.model_copy(update={"slices": recipe.slices}),
-        "select": spec.select.model_copy(update=select),
-        "train": spec.train.model_copy(update=train),
+        block: getattr(spec, block).model_copy(update={name: choices[name] for name, place in PLACES.items() if place == block})
+        for block in set(PLACES.values())
     }
     return run.model_copy(update={"spec": spec.model_copy(update=filled)})

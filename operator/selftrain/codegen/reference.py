@@ -1,12 +1,12 @@
 """The API reference: one section for each type, from its docstrings and bounds."""
 
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from selftrain.api.base import ApiModel
-from selftrain.api.recipes import RECIPES, Recipe
+from selftrain.api.recipes import PLACES, RECIPES
 from selftrain.api.v1alpha1 import KIND, MUTABLE, NAME_LIMIT, SelfTrainRun, Spec
 
 Node = dict[str, Any]
@@ -17,18 +17,6 @@ INTRODUCTION = f"""# API reference
 Everything in `spec` that defines the result is immutable; {", ".join(f"`{Spec.model_fields[name].alias}`" for name in sorted(MUTABLE))}
 may change at any time (`iterations` may only grow). Decimals are strings, since YAML readers disagree about `1e-5`.
 """
-
-CHOICES: dict[str, Callable[[Recipe], str]] = {
-    "generate.answers": lambda recipe: str(recipe.answers),
-    "generate.negatives": lambda recipe: ", ".join(f"{kind} (weight {weight})" for kind, weight in recipe.negatives.items()),
-    "select.minimumPassRate": lambda recipe: recipe.minimum_pass_rate,
-    "select.requireMirror": lambda recipe: str(recipe.require_mirror).lower(),
-    "judge.slices": lambda recipe: str(recipe.slices),
-    "train.firstObjective": lambda recipe: recipe.first_objective.value,
-    "train.objective": lambda recipe: recipe.objective.value,
-    "train.start": lambda recipe: recipe.start.value,
-}
-"""What a recipe chooses, by the field of the spec that wins over it."""
 
 
 def reference_page() -> str:
@@ -45,8 +33,17 @@ def reference_page() -> str:
 def _recipes() -> str:
     """What each preset chooses, field by field."""
     head = f"| field | {' | '.join(f'`{name}`' for name in RECIPES)} |\n| --- |{' --- |' * len(RECIPES)}\n"
-    rows = (f"| `{field}` | {' | '.join(text(recipe) for recipe in RECIPES.values())} |\n" for field, text in CHOICES.items())
+    rows = (
+        f"| `{block}.{to_camel(name)}` | {' | '.join(_choice(getattr(recipe, name)) for recipe in RECIPES.values())} |\n"
+        for name, block in PLACES.items()
+    )
     return "\n## Recipes\n\nWhat `spec.recipe` chooses for fields that are left out. A field that is set wins.\n\n" + head + "".join(rows)
+
+
+def _choice(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{kind} (weight {weight})" for kind, weight in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _status_types(defs: dict[str, Node], types: dict[str, type[ApiModel]]) -> list[str]:

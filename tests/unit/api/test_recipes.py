@@ -1,11 +1,12 @@
 """A field that is set wins over its recipe."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from selftrain.api.recipes import RECIPES, NegativeKind
+from selftrain.api.recipes import PLACES, RECIPES, NegativeKind
 from selftrain.api.v1alpha1 import Spec
 
 NEEDED = {"model": {"uri": "s3://bucket/m"}, "store": {"uri": "s3://bucket/r"}, "instructions": {"uri": "s3://bucket/i"}}
@@ -18,6 +19,12 @@ def spec(**fields: Any) -> Spec:
 def test_every_preset_can_be_asked_for_and_is_consistent() -> None:
     assert {name: spec(recipe=name).resolved for name in RECIPES} == RECIPES
     assert spec().resolved == RECIPES["paper"]
+
+
+def test_every_choice_has_its_place_in_the_spec() -> None:
+    assert PLACES.keys() == {field.name for field in fields(RECIPES["paper"])}
+    for name, block in PLACES.items():
+        assert getattr(getattr(spec(), block), name) is None, "the schema gives no default for what recipes choose"
 
 
 def test_own_fields_win() -> None:
