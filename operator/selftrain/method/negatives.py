@@ -7,11 +7,8 @@ from math import log
 
 from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop
-from selftrain.api.seeds import seed_of
+from selftrain.api.seeds import SEEDS, seed_of
 from selftrain.method.pairs import Written, check_answer, normal
-
-SEEDS = 1 << 48
-"""Number of seeds that `seed_of` gives."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.v1alpha1 import Prompts, PromptTemplate
-from selftrain.prompts.quoting import PLACEHOLDER, Quoted, Structure
+from selftrain.prompts.quoting import PLACEHOLDER, Structure
 
 PromptName = Literal["answer", "variation", "judge"]
 
@@ -33,11 +34,19 @@ class Template:
 
         A value cannot pretend to be a part of the prompt: what looks like one of the template's own lines is quoted.
         """
+        return [{"role": role, "content": self._filled(text, values)} for role, text in self._texts.items()]
+
+    @property
+    def _texts(self) -> dict[str, str]:
         turns = {"system": self.system, "user": self.user}
-        texts = {role: text for role, text in turns.items() if text is not None}
-        structure = Structure.of("\n".join(texts.values()))
-        kept = Quoted(structure, values)
-        return [{"role": role, "content": _fill(text, kept)} for role, text in texts.items()]
+        return {role: text for role, text in turns.items() if text is not None}
+
+    @cached_property
+    def _structure(self) -> Structure:
+        return Structure.of("\n".join(self._texts.values()))
+
+    def _filled(self, text: str, values: Mapping[str, str]) -> str:
+        return PLACEHOLDER.sub(lambda match: self._structure.quoted(values[match[1]]), text)
 
 
 def resolve(prompts: Prompts, name: PromptName) -> Template:
@@ -53,10 +62,6 @@ def resolve(prompts: Prompts, name: PromptName) -> Template:
         allowed = ", ".join(f"{{{{{word}}}}}" for word in sorted(required | optional))
         raise _invalid(name, f"has the unknown placeholder {{{{{unknown[0]}}}}}", f"known here: {allowed}")
     return template
-
-
-def _fill(text: str, values: Quoted) -> str:
-    return PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
 def _built_in(name: PromptName) -> tuple[dict[str, str], str]:

@@ -1,9 +1,7 @@
 """Keeping values from being taken for parts of the prompt that they stand in."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]+)\}\}")
 MARKER = re.compile(r"[\[<][^\[\]<>\n]+[\]>]")
@@ -21,7 +19,6 @@ class Structure:
     """What stands before a placeholder in its line ("Answer A:"), at the beginning of a line."""
 
     @classmethod
-    @lru_cache(maxsize=64)
     def of(cls, template: str) -> "Structure":
         """The structure of a template's text."""
         lines = [line.strip() for line in template.splitlines()]
@@ -34,17 +31,6 @@ class Structure:
         if self.markers:
             value = self.markers.sub(lambda match: f"({match[0][1:-1]})", value)
         return self.leads.sub(lambda match: QUOTE + match[0], value) if self.leads else value
-
-
-@dataclass(frozen=True)
-class Quoted:
-    """Values as a template shows them."""
-
-    structure: Structure
-    values: Mapping[str, str]
-
-    def __getitem__(self, name: str) -> str:
-        return self.structure.quoted(self.values[name])
 
 
 def _any_of(texts: set[str], form: str) -> re.Pattern[str] | None:

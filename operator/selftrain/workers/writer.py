@@ -45,7 +45,8 @@ class Writer:
 
     def make(self, rows: Sequence[Instruction]) -> Made:
         """One row an instruction, dropped ones with their reason."""
-        drafts = [Draft(row, order_of(self.spec.resolved.negatives, self.spec.seed, row.id)) for row in rows]
+        weights = self.spec.resolved.negatives
+        drafts = [Draft(row, order_of(weights, self.spec.seed, row.id)) for row in rows]
         usage = [self._answer(drafts)]
         while waiting := [(d, d.agreement) for d in drafts if d.agreement and d.kinds and isinstance(d.pair, Drop)]:
             usage.append(self._try_next(waiting))
