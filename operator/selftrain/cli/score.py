@@ -16,7 +16,6 @@ Decision = Literal["A>B", "B>A", "A=B"]
 Vote = Literal["model_a", "model_b", "tie", "tie (bothbad)", "tie (inconsistent)"]
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
 RESULTS = (0, 0.5, 1)
-KNOWN_SUBSETS = (*rewardbench.COUNTS, *rewardbench.PRIOR_SETS)
 
 
 class RewardBenchRow(Row):
@@ -28,7 +27,7 @@ class RewardBenchRow(Row):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        _require(self.subset in KNOWN_SUBSETS, f"RewardBench has no subset {self.subset!r}")
+        _require(self.subset in rewardbench.SUBSETS, f"RewardBench has no subset {self.subset!r}")
         _require(self.result in RESULTS, f"result is {self.result}, not 1, 0 or 0.5")
         return self
 

@@ -11,8 +11,6 @@ from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
 from selftrain.method.benchmarks.score import Scored
 from selftrain.method.scoring import Ruling
 
-NO_VERDICT = 0.5
-"""What RewardBench gives for an answer without a verdict."""
 SAID = {True: "A>B", False: "B>A"}
 
 
@@ -36,7 +34,7 @@ def stored_order(item: str) -> Order:
 
 def _in_stored_order(rulings: Sequence[Ruling]) -> list[rewardbench.Row]:
     return [
-        rewardbench.Row(ruling.subset, NO_VERDICT if ruling.verdict is None else float(ruling.right))
+        rewardbench.Row(ruling.subset, rewardbench.NO_VERDICT if ruling.verdict is None else float(ruling.right))
         for ruling in rulings
         if ruling.order is stored_order(ruling.id)
     ]

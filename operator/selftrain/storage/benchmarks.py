@@ -63,7 +63,7 @@ def _plain(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
 def _rewardbench(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
     for place, row in rows:
         subset = _text(row, "subset", place)
-        if subset not in rewardbench.COUNTS and subset not in rewardbench.PRIOR_SETS:
+        if subset not in rewardbench.SUBSETS:
             raise _bad(place, f"RewardBench has no subset {subset!r}")
         prompt, chosen, rejected = (_text(row, column, place) for column in ("prompt", "chosen", "rejected"))
         name = f"{subset}/{_id(row, 'id', place)}"

@@ -5,9 +5,9 @@ Source: rewardbench/constants.py, rewardbench/utils.py and analysis/get_benchmar
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from selftrain.method.benchmarks.score import NOTHING, Score, Scored, mean, weighted
+from selftrain.method.benchmarks.score import NOTHING, Score, Scored, mean, short, weighted
 
 NAME = "rewardbench"
 SECTIONS: dict[str, dict[str, int]] = {
@@ -46,6 +46,9 @@ OWN_CONSTRUCTION = ("llmbar-adver-neighbor", "llmbar-adver-GPTInst")
 """Their worse answers answer a similar instruction, as the training pairs of this method do."""
 CHAT_HARD_REST = "Chat Hard without neighbor and GPTInst"
 COUNTS = {subset: count for subsets in SECTIONS.values() for subset, count in subsets.items()}
+SUBSETS = (*COUNTS, *PRIOR_SETS)
+NO_VERDICT = 0.5
+"""What an item without a verdict is worth."""
 
 
 class Row(NamedTuple):
@@ -69,22 +72,12 @@ def score(rows: Iterable[Row], *, prior_sets: bool = False) -> Scored:
     if prior_sets and (prior := [subsets[name] for name in PRIOR_SETS if name in subsets]):
         parts["Prior Sets"] = weighted((1.0, found) for found in prior)
         shares.append((0.5, parts["Prior Sets"]))
-    return Scored(NAME, weighted(shares), {name: found.value for name, found in parts.items()}, details(results, parts))
+    missing = short(COUNTS, {name: found.count for name, found in subsets.items()})
+    unparsed = sum(result == NO_VERDICT for found in results.values() for result in found)
+    return Scored.by_parts(NAME, weighted(shares), parts, missing, unparsed=unparsed)
 
 
 def section(subsets: Mapping[str, Score], counts: Mapping[str, int]) -> Score:
     """Mean of a section's subsets by weight."""
     present = [(float(WEIGHTS.get(name, count)), subsets[name]) for name, count in counts.items() if name in subsets]
     return weighted(present) if present else NOTHING
-
-
-def details(results: Mapping[str, list[float]], parts: Mapping[str, Score]) -> dict[str, Any]:
-    """Counts, intervals, and which items are not there."""
-    missing = {name: count - len(results.get(name, ())) for name, count in COUNTS.items() if len(results.get(name, ())) < count}
-    return {
-        "counts": {name: found.count for name, found in parts.items()},
-        "intervals": {name: list(found.interval) for name, found in parts.items()},
-        "unparsed": sum(result == 0.5 for found in results.values() for result in found),  # noqa: PLR2004 - the official mark
-        "complete": not missing,
-        "missing": missing,
-    }

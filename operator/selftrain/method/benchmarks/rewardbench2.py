@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from math import copysign, tanh
 from typing import NamedTuple
 
-from selftrain.method.benchmarks.score import Score, Scored, mean, weighted
+from selftrain.method.benchmarks.score import Score, Scored, mean, short, weighted
 
 NAME = "rewardbench2"
 TIES = "Ties"
@@ -70,17 +70,8 @@ def score(items: Iterable[Best], tied: Sequence[Tied]) -> Scored:
     if ties is not None:
         domains[TIES] = ties
     overall = weighted((1.0, domains[name]) for name in COUNTS) if domains.keys() == COUNTS.keys() else None
-    missing = {name: count - have for name, count in COUNTS.items() if (have := domains[name].count if name in domains else 0) < count}
-    return Scored(
-        NAME, overall,
-        {name: domains[name].value for name in COUNTS if name in domains},
-        {
-            "counts": {name: found.count for name, found in domains.items()},
-            "intervals": {name: list(found.interval) for name, found in domains.items()},
-            "complete": not missing,
-            "missing": missing,
-        },
-    )  # fmt: skip
+    named = {name: domains[name] for name in COUNTS if name in domains}
+    return Scored.by_parts(NAME, overall, named, short(COUNTS, {name: found.count for name, found in named.items()}))
 
 
 def score_ties(items: Sequence[Tied]) -> Score | None:

@@ -57,17 +57,7 @@ def score(rows: Iterable[Row]) -> Scored:
     parts = {name: _even(levels.values(), len(present[name])) for name, levels in cells.items()}
     levels = {level: _even((by_level[level] for by_level in cells.values()), len(items)) for level in LEVELS}
     overall = _even(parts.values(), len(items)) if len(parts) == len(DOMAINS) else None
-    named = parts | levels
-    return Scored(
-        NAME, overall,
-        {name: found.value for name, found in named.items()},
-        {
-            "counts": {name: found.count for name, found in named.items()},
-            "intervals": {name: list(found.interval) for name, found in named.items()},
-            "complete": overall is not None,
-            "missing": {name: "all" for name in DOMAINS if name not in present},
-        },
-    )  # fmt: skip
+    return Scored.by_parts(NAME, overall, parts | levels, {name: "all" for name in DOMAINS if name not in present})
 
 
 def _level(rows: Sequence[Row], level: str) -> Score:

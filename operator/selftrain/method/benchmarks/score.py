@@ -38,6 +38,23 @@ class Scored:
     details: Mapping[str, Any] = field(default_factory=dict)
     """What only this benchmark has."""
 
+    @classmethod
+    def by_parts(
+        cls, benchmark: str, overall: Score | None, parts: Mapping[str, Score], missing: Mapping[str, int | str], **more: object
+    ) -> "Scored":
+        """A benchmark whose parts are plain scores. `missing` says what its published items are short of."""
+        return cls(
+            benchmark, overall,
+            {name: found.value for name, found in parts.items()},
+            {
+                "counts": {name: found.count for name, found in parts.items()},
+                "intervals": {name: list(found.interval) for name, found in parts.items()},
+                **more,
+                "complete": not missing,
+                "missing": missing,
+            },
+        )  # fmt: skip
+
     def as_json(self) -> dict[str, Any]:
         """One JSON object."""
         overall = self.overall
@@ -67,6 +84,11 @@ def weighted(scores: Iterable[tuple[float, Score]]) -> Score:
         count=sum(score.count for _, score in shares),
         effective=1 / noise if noise else 0.0,
     )
+
+
+def short(counts: Mapping[str, int], have: Mapping[str, int]) -> dict[str, int]:
+    """How many items are missing from each part that has too few."""
+    return {name: count - have.get(name, 0) for name, count in counts.items() if have.get(name, 0) < count}
 
 
 NOTHING = Score(0.0, 0, 0.0)
