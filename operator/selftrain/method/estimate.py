@@ -22,14 +22,8 @@ STATES_KEPT = 2
 WEIGHT_BYTES = 2
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """A kind of GPU: bfloat16 FLOP/s without sparsity, from NVIDIA's data sheets."""
-
-    flops: float
-
-
-GPUS = {"a100": Gpu(312e12), "h100": Gpu(989e12), "h200": Gpu(989e12), "l40s": Gpu(362e12)}
+GPUS = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "l40s": 362e12}
+"""FLOP/s in bfloat16 without sparsity, from NVIDIA's data sheets."""
 
 
 @dataclass(frozen=True)
@@ -72,36 +66,36 @@ class Estimate:
     storage_bytes: float
 
 
-def estimate(spec: Spec, known: Assumptions, gpu: Gpu) -> Iterator[Estimate]:
-    """Each stage of a run."""
+def estimate(spec: Spec, known: Assumptions, peak: float) -> Iterator[Estimate]:
+    """Each stage of a run on GPUs of a peak in FLOP/s."""
     for stage in (Stage.GENERATE, *ROUND):
-        yield STAGES[stage](spec, known, gpu)
+        yield STAGES[stage](spec, known, peak)
 
 
-def _generate(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+def _generate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     recipe = spec.resolved
     weights = recipe.negatives
     varied = known.instructions * weights.get(NegativeKind.VARIATION, 0) / sum(weights.values())
     written = known.instructions * recipe.answers * known.answer_tokens + varied * known.variation_tokens
     read = known.instructions * known.instruction_tokens + varied * _prompt(known)
     texts = known.instructions * known.usable * (2 * known.instruction_tokens + 2 * known.answer_tokens)
-    return _sampled(Stage.GENERATE, (known.instructions * recipe.answers + varied, read, written, texts), known, gpu)
+    return _sampled(Stage.GENERATE, (known.instructions * recipe.answers + varied, read, written, texts), known, peak)
 
 
-def _judge(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+def _judge(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     ordered = _ordered(spec, known) * spec.iterations
     judgments = ordered * spec.judge.samples
     written = judgments * known.judgment_tokens
-    return _sampled(Stage.JUDGE, (judgments, ordered * _prompt(known), written, written), known, gpu)
+    return _sampled(Stage.JUDGE, (judgments, ordered * _prompt(known), written, written), known, peak)
 
 
-def _select(spec: Spec, known: Assumptions, _gpu: Gpu) -> Estimate:
+def _select(spec: Spec, known: Assumptions, _peak: float) -> Estimate:
     examples = _examples(spec, known) * spec.iterations
     texts = examples * (_prompt(known) + known.judgment_tokens)
     return Estimate(Stage.SELECT, examples, 0, 0, 0, _stored(texts))
 
 
-def _train(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+def _train(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     """Two sequences an example for DPO, and one more reading of both for the reference."""
     recompute = RECOMPUTE if spec.train.activation_checkpointing else 0
     tokens = flops = 0.0
@@ -112,21 +106,21 @@ def _train(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
         flops += own * (spec.train.epochs * (TRAIN + recompute) + (READ if contrast else 0)) * known.parameters
     states = STATES_KEPT * STATE_BYTES * known.parameters
     storage = spec.iterations * WEIGHT_BYTES * known.parameters + states
-    hours = flops / (gpu.flops * known.training_efficiency) / 3600
+    hours = flops / (peak * known.training_efficiency) / 3600
     return Estimate(Stage.TRAIN, _examples(spec, known) * spec.iterations, 0, tokens, hours, storage)
 
 
-def _evaluate(spec: Spec, known: Assumptions, gpu: Gpu) -> Estimate:
+def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     votes = max((entry.votes for entry in spec.evaluate.benchmarks), default=0)
     ordered = 2 * known.held_out * (spec.iterations + 1)
     written = ordered * votes * known.judgment_tokens
-    return _sampled(Stage.EVALUATE, (ordered * votes, ordered * _prompt(known), written, written), known, gpu)
+    return _sampled(Stage.EVALUATE, (ordered * votes, ordered * _prompt(known), written, written), known, peak)
 
 
-def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, gpu: Gpu) -> Estimate:
+def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, peak: float) -> Estimate:
     items, read, written, texts = numbers
     work = read / known.reading_efficiency + written / known.sampling_efficiency
-    return Estimate(stage, items, read, written, work * READ * known.parameters / gpu.flops / 3600, _stored(texts))
+    return Estimate(stage, items, read, written, work * READ * known.parameters / peak / 3600, _stored(texts))
 
 
 def _ordered(spec: Spec, known: Assumptions) -> float:

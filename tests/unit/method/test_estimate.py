@@ -7,10 +7,10 @@ import yaml
 
 from selftrain.api.load import run_of
 from selftrain.api.stages import Stage
-from selftrain.method.estimate import Assumptions, Estimate, Gpu, estimate
+from selftrain.method.estimate import Assumptions, Estimate, estimate
 
 DEMO = Path(__file__).parents[3] / "examples" / "smollm2" / "run.yaml"
-CORES = Gpu(380e9)
+CORES = 380e9
 """FLOP/s of bfloat16 matrix products on the two cores."""
 KNOWN = Assumptions(
     parameters=134.5e6, instructions=200, held_out=160, instruction_tokens=35, answer_tokens=10.6, variation_tokens=27,
@@ -59,5 +59,5 @@ def test_a_70b_run_has_the_papers_size() -> None:
     body = yaml.safe_load((Path(__file__).parents[2] / "fixtures/runs/good/gpu-70b.yaml").read_text())
     known = Assumptions(parameters=70.6e9, instructions=20_582, usable=1)
     spec = run_of(body).spec
-    (judge,) = (one for one in estimate(spec, known, Gpu(989e12)) if one.stage is Stage.JUDGE)
+    (judge,) = (one for one in estimate(spec, known, 989e12) if one.stage is Stage.JUDGE)
     assert judge.items == 20_582 * 2 * spec.judge.samples * spec.iterations
