@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from trial.cluster import ROOT
+from trial.demo import EXAMPLE, with_inputs
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "smollm2"
-STUDY = EXAMPLE.parent / "ablations" / "study.yaml"
-INPUTS = "s3://selftrain/inputs/smollm2"
-"""Where the demo's manifest has its inputs."""
+STUDY = ROOT / "examples" / "ablations" / "study.yaml"
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Experiment:
 
     def manifest(self, world: Path) -> dict[str, Any]:
         """The whole manifest, with its inputs in a folder."""
-        body: dict[str, Any] = yaml.safe_load((EXAMPLE / "run.yaml").read_text().replace(INPUTS, world.as_uri()))
+        body = with_inputs(yaml.safe_load((EXAMPLE / "run.yaml").read_text()), world.as_uri())
         spec = merged(body["spec"], {**self.spec, "seed": self.seed})
         return {**body, "metadata": {"name": self.run}, "spec": spec}
 

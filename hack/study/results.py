@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from selftrain.method.stats import paired, wilson
@@ -63,8 +62,3 @@ def _paired(ours: Hits, theirs: Hits) -> str:
         return ""
     test = paired((ours[key], theirs[key]) for key in common)
     return f"+{test['wins']} -{test['losses']}, p = {test['p']:.1g}"
-
-
-def manifest_name(folder: Path, run: str) -> Path:
-    """Where a run's manifest lies."""
-    return folder / "manifests" / f"{run}.yaml"
