@@ -245,16 +245,14 @@ def test_an_upload_replaces_an_object(store: ObjectStore, tmp_path: Path) -> Non
     assert store.read("key") == (tmp_path / "up").read_bytes()
 
 
-# VmHWM and not ru_maxrss: the latter begins with the memory of the process that started this one.
 MEMORY = """
 import sys
 from pathlib import Path
+from helpers.memory import peak
 from selftrain.api.v1alpha1 import StoreSpec
 from selftrain.storage.open import open_store
 store, path = open_store(StoreSpec.model_validate_json(sys.argv[1])), Path(sys.argv[2])
 store.write("small", b"x")  # everything is imported and connected
-def peak():
-    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 before = peak()
 store.upload(path, "large")
 store.download("large", path)

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helpers.memory import peak
 from selftrain.api.records import Manifest, Work
 from selftrain.api.seeds import seed_of
 from selftrain.api.stages import Stage
@@ -72,11 +73,6 @@ def write_pairs(folder: Path) -> None:
     shard = write_shard(store, own.layout, own.step, 0, path, work=DIGEST, of=1, rows=count)
     manifest = Manifest(run="large", iteration=1, stage=Stage.GENERATE, attempt=1, work=DIGEST, inputs={}, parts=[shard.part])
     commit(store, own.layout, manifest)
-
-
-def peak() -> int:
-    """KiB. VmHWM and not ru_maxrss: the latter begins with the memory of the process that started this one."""
-    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
 def main(stage: Stage, folder: Path) -> None:
