@@ -1,6 +1,6 @@
 """Writes the demo's data: instructions, held-out benchmark, and the training set that warms the seed judge up.
 
-    python data.py OUT      instructions.jsonl, benchmark.jsonl, warmup.parquet in OUT
+    python data.py OUT FAMILY      instructions.jsonl, benchmark.jsonl, warmup.parquet in OUT; FAMILY is demo or unseen
 
 The warm-up teaches three things: to answer, to write a variation, and how a judgment looks. A judgment solves the task, then
 restates each answer and rules on it, then gives the verdict: finding the letter in one step is beyond a model this small.
@@ -11,15 +11,17 @@ hardly which answer is better. With coin flips instead, judges of this size did 
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import unseen
+import world
 import yaml
-from world import HELD_OUT_PEOPLE, PEOPLE, TASKS, Question, Scene, scenes
+from world import HELD_OUT_PEOPLE, PEOPLE, Question, Scene, Task, scenes
 
 from selftrain.api.load import run_of
 from selftrain.prompts import PromptName, Template, resolve
@@ -28,8 +30,9 @@ INSTRUCTIONS, BENCHMARK = 200, 160
 ANSWERS, VARIATIONS, JUDGMENTS = 300, 100, 480
 VERDICTS_RIGHT, CYCLE = 13, 20
 KINDS = ("off-topic", "near-miss")
+FAMILIES = {"demo": world.TASKS, "unseen": unseen.TASKS}
 SOLUTION = "Solution: "
-SEEDS = {"warm-up": 1, "instructions": 2, "benchmark": 3}
+SEEDS = {"warm-up": 1, "instructions": 2, "benchmark": 3, "labelled": 5}
 MANIFEST = Path(__file__).parent / "run.yaml"
 ROW = pa.schema(
     [
@@ -74,12 +77,22 @@ def solution(judgment: str) -> str | None:
     return line.removeprefix(SOLUTION) if line.startswith(SOLUTION) else None
 
 
-def benchmark(count: int = BENCHMARK) -> list[Pair]:
-    """Held-out pairs: each task has both kinds of wrong answers equally often."""
-    rng = random.Random(SEEDS["benchmark"])
+def benchmark(tasks: Sequence[Task], count: int = BENCHMARK) -> list[Pair]:
+    """Held-out pairs."""
+    return _pairs(tasks, SEEDS["benchmark"], count, HELD_OUT_PEOPLE)
+
+
+def labelled(tasks: Sequence[Task], count: int) -> list[Pair]:
+    """Pairs such as people would label: about the people of the training data, with labels that are true."""
+    return _pairs(tasks, SEEDS["labelled"], count, PEOPLE)
+
+
+def _pairs(tasks: Sequence[Task], seed: int, count: int, people: list[str]) -> list[Pair]:
+    """Each task has both kinds of wrong answers equally often."""
+    rng = random.Random(seed)
     rows = []
-    for i, scene in enumerate(scenes(SEEDS["benchmark"], count, HELD_OUT_PEOPLE)):
-        kind = KINDS[i // len(TASKS) % 2]
+    for i, scene in enumerate(scenes(tasks, seed, count, people)):
+        kind = KINDS[i // len(tasks) % 2]
         rows.append(
             Pair(
                 id=f"{scene.task}-{i:03d}",
@@ -92,20 +105,21 @@ def benchmark(count: int = BENCHMARK) -> list[Pair]:
     return rows
 
 
-def instructions(count: int = INSTRUCTIONS) -> list[Scene]:
-    return scenes(SEEDS["instructions"], count, PEOPLE)
+def instructions(tasks: Sequence[Task], count: int = INSTRUCTIONS) -> list[Scene]:
+    """What is asked in a run; more of them begin with the same ones."""
+    return scenes(tasks, SEEDS["instructions"], count, PEOPLE)
 
 
-def warm_up() -> Iterator[dict[str, object]]:
+def warm_up(tasks: Sequence[Task]) -> Iterator[dict[str, object]]:
     """Rows of the training set, in the format of selftrain's train stage."""
     rng = random.Random(SEEDS["warm-up"])
-    for i, scene in enumerate(scenes(SEEDS["warm-up"], ANSWERS + VARIATIONS + JUDGMENTS, PEOPLE)):
+    for i, scene in enumerate(scenes(tasks, SEEDS["warm-up"], ANSWERS + VARIATIONS + JUDGMENTS, PEOPLE)):
         if i < ANSWERS:
             row = _answering(scene)
         elif i < ANSWERS + VARIATIONS:
             row = _varying(scene, scene.other(rng))
         else:
-            row = _judging(scene, KINDS[i // len(TASKS) % 2], i // (2 * len(TASKS)), rng)
+            row = _judging(scene, KINDS[i // len(tasks) % 2], i // (2 * len(tasks)), rng)
         yield {"pair_id": f"warmup-{i:04d}", "order": "AB", "sample": 0, "messages": row[0], "completion": row[1]}
 
 
@@ -133,12 +147,12 @@ def _judging(scene: Scene, kind: str, turn: int, rng: random.Random) -> Chat:
 
 
 def main() -> None:
-    out = Path(sys.argv[1])
+    out, tasks = Path(sys.argv[1]), FAMILIES[sys.argv[2]]
     out.mkdir(parents=True, exist_ok=True)
-    asked = [{"instruction": scene.instruction} for scene in instructions()]
-    for name, rows in (("instructions", asked), ("benchmark", benchmark())):
+    asked = [{"instruction": scene.instruction} for scene in instructions(tasks)]
+    for name, rows in (("instructions", asked), ("benchmark", benchmark(tasks))):
         (out / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pq.write_table(pa.Table.from_pylist(list(warm_up()), schema=ROW), out / "warmup.parquet", compression="zstd")
+    pq.write_table(pa.Table.from_pylist(list(warm_up(tasks)), schema=ROW), out / "warmup.parquet", compression="zstd")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures what a model of the demo can do, skill by skill: a judge's accuracy alone does not say why it is right or wrong.
 
-    python skills.py MODEL OUT.json         greedy, about people it was not trained on; selftrain must be importable
+    python skills.py MODEL OUT.json FAMILY     greedy, about people it was not trained on; selftrain must be importable
 
 answering     answers that are the true one, by task
 looking-up    judgments whose solution is the true answer, whatever their verdict, by task
@@ -16,8 +16,8 @@ from os import environ
 from pathlib import Path
 from typing import NamedTuple
 
-from data import benchmark, solution, template
-from world import HELD_OUT_PEOPLE, Scene, scenes
+from data import FAMILIES, benchmark, solution, template
+from world import HELD_OUT_PEOPLE, Scene, Task, scenes
 
 from selftrain.api.records import Order
 from selftrain.api.v1alpha1 import SamplingStage
@@ -90,8 +90,8 @@ def variation(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
     }
 
 
-def judgments(model: Asker) -> list[Judged]:
-    asked = [(pair, order) for pair in benchmark() for order in Order]
+def judgments(model: Asker, tasks: Sequence[Task]) -> list[Judged]:
+    asked = [(pair, order) for pair in benchmark(tasks) for order in Order]
     texts = model.ask("judge", [shown(pair["instruction"], pair["chosen"], pair["rejected"], order) for pair, order in asked])
     return [
         Judged(pair["id"].split("-")[0], pair["subset"], pair["chosen"], order, text)
@@ -99,8 +99,8 @@ def judgments(model: Asker) -> list[Judged]:
     ]
 
 
-def measure(model: Asker) -> dict[str, dict[str, Share]]:
-    drawn, judged = scenes(SEED, SCENES, HELD_OUT_PEOPLE), judgments(model)
+def measure(model: Asker, tasks: Sequence[Task]) -> dict[str, dict[str, Share]]:
+    drawn, judged = scenes(tasks, SEED, SCENES, HELD_OUT_PEOPLE), judgments(model, tasks)
     verdicts = [parse_verdict(row.text) for row in judged]
     return {
         "answering": answering(model, drawn),
@@ -112,4 +112,5 @@ def measure(model: Asker) -> dict[str, dict[str, Share]]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(json.dumps(measure(Asker(Path(sys.argv[1]))), indent=1) + "\n")
+    model, out, family = sys.argv[1:]
+    Path(out).write_text(json.dumps(measure(Asker(Path(model)), FAMILIES[family]), indent=1) + "\n")

@@ -12,7 +12,7 @@ Everything is drawn from the random generator that is passed in.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -76,7 +76,8 @@ class Scene:
         return next((q.answer for q in self.questions if q.text == question), None)
 
 
-def _scene(rng: random.Random, task: str, lines: list[str], questions: list[Question]) -> Scene:
+def scene_of(rng: random.Random, task: str, lines: list[str], questions: list[Question]) -> Scene:
+    """A text that asks one of its questions."""
     return Scene(task, " ".join(lines), tuple(questions), rng.choice(questions))
 
 
@@ -92,7 +93,7 @@ def facts(rng: random.Random, people: list[str]) -> Scene:
             lines.append(said)
             questions.append(Question(question.format(name=name, item=item), said, (missed,)))
     rng.shuffle(lines)
-    return _scene(rng, "facts", lines, questions)
+    return scene_of(rng, "facts", lines, questions)
 
 
 def sums(rng: random.Random, people: list[str]) -> Scene:
@@ -118,7 +119,7 @@ def queues(rng: random.Random, people: list[str]) -> Scene:
         said = f"Right after {before} came {{}}."
         missed = tuple(said.format(name) for name in names if name not in (before, after))
         questions.append(Question(f"Who came right after {before}?", said.format(after), missed))
-    return _scene(rng, "queues", [f"First came {', then '.join(names)}."], questions)
+    return scene_of(rng, "queues", [f"First came {', then '.join(names)}."], questions)
 
 
 def lists(rng: random.Random, people: list[str]) -> Scene:
@@ -131,18 +132,19 @@ def lists(rng: random.Random, people: list[str]) -> Scene:
         missed = tuple(said.format(", ".join(w for w in rest if w != lost)) for lost in rest)
         question = f"Copy the list without the {word}."
         questions.append(Question(question, said.format(", ".join(rest)), missed))
-    return _scene(rng, "lists", [f"{rng.choice(people)}'s list: {', '.join(words)}."], questions)
+    return scene_of(rng, "lists", [f"{rng.choice(people)}'s list: {', '.join(words)}."], questions)
 
 
-TASKS: tuple[Callable[[random.Random, list[str]], Scene], ...] = (facts, facts, sums, queues, lists)
+Task = Callable[[random.Random, list[str]], Scene]
+TASKS: tuple[Task, ...] = (facts, facts, sums, queues, lists)
 """Facts come twice as often: they are what the model looks up in texts, and have five kinds of their own."""
 
 
-def scenes(seed: int, count: int, people: list[str]) -> list[Scene]:
+def scenes(tasks: Sequence[Task], seed: int, count: int, people: list[str]) -> list[Scene]:
     """Scenes with distinct instructions, the tasks in turn."""
     rng = random.Random(seed)
     found: dict[str, Scene] = {}
     while len(found) < count:
-        scene = TASKS[len(found) % len(TASKS)](rng, people)
+        scene = tasks[len(found) % len(tasks)](rng, people)
         found.setdefault(scene.instruction, scene)
     return list(found.values())

@@ -32,16 +32,16 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def world() -> Path:
-    """Folder with the seed judge, the instructions and the benchmark; made once for each version of their sources."""
+def world(family: str = "demo") -> Path:
+    """Folder with a seed judge, instructions and a benchmark for a family of tasks; made once for each version of their sources."""
     sources = sorted(path for path in EXAMPLE.iterdir() if path.suffix in (".py", ".txt", ".yaml"))
     key = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selftrain"
-    folder = cache / f"smollm2-{key}"
+    folder = cache / f"smollm2-{key}" / family
     if not (folder / "seed").exists():
         say("making the seed judge and its world (some minutes, once)")
         with waiting("making the seed judge"):
-            subprocess.run([sys.executable, str(EXAMPLE / "seed.py"), str(folder)], check=True)
+            subprocess.run([sys.executable, str(EXAMPLE / "seed.py"), str(folder), family], check=True)
     return folder
 
 

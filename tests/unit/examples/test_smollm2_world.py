@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "smollm2"
 @pytest.fixture(scope="module")
 def modules():
     """The example's scripts import each other by bare name, as they do when they are run."""
-    names = ("world", "data")
+    names = ("world", "unseen", "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLE)
         yield tuple(importlib.import_module(name) for name in names)
@@ -33,12 +33,17 @@ def world(modules):
 
 @pytest.fixture(scope="module")
 def data(modules):
-    return modules[1]
+    return modules[2]
+
+
+@pytest.fixture(scope="module", params=("demo", "unseen"))
+def tasks(data, request):
+    return data.FAMILIES[request.param]
 
 
 @pytest.fixture(scope="module")
-def drawn(world):
-    return world.scenes(17, 1000, world.PEOPLE)
+def drawn(world, tasks):
+    return world.scenes(tasks, 17, 1000, world.PEOPLE)
 
 
 def solve(text, question):
@@ -53,7 +58,25 @@ def solve(text, question):
     if match := re.fullmatch(r"How many (\w+) do they have together\?", question):
         one, two = map(int, re.findall(rf"has (\d+) {match[1]}", text))
         return f"Together they have {one} + {two} = {one + two} {match[1]}."
-    return next(f"{sentence}." for sentence in said if fits(sentence, question))
+    return solve_unseen(text, question) or next(f"{sentence}." for sentence in said if fits(sentence, question))
+
+
+def solve_unseen(text, question):
+    """The same for the other family, None if the question is none of its own."""
+    if match := re.fullmatch(r"Which thing costs (\d+) coins\?", question):
+        [thing] = re.findall(rf"a (\w+) costs {match[1]} coins", text)
+        return f"The {thing} costs {match[1]} coins."
+    if match := re.fullmatch(r"What does (\w+) do on (\w+)\?", question):
+        [deed] = re.findall(rf"(\w+) on {match[2]}", text)
+        return f"On {match[2]} {match[1]} {deed}."
+    if match := re.fullmatch(r"Which word is the (\w+)\?", question):
+        words = re.fullmatch(r"\w+ wrote: (.*)\.", text)[1].split(", ")
+        return f"The {match[1]} word is {words[('first', 'second', 'third', 'fourth').index(match[1])]}."
+    if match := re.fullmatch(r"Who is (taller|shorter)\?", question):
+        inches = {int(number): name for name, number in re.findall(r"(\w+) is (\d+) inches", text)}
+        most = max(inches) if match[1] == "taller" else min(inches)
+        return f"The {match[1]} one is {inches[most]} with {most} inches."
+    return None
 
 
 def fits(sentence, question):
@@ -67,8 +90,15 @@ def fits(sentence, question):
     return any((found := re.fullmatch(asked, question)) and re.fullmatch(form.format(*found.groups()), sentence) for asked, form in forms)
 
 
-def test_every_task_is_drawn(drawn):
-    assert Counter(scene.task for scene in drawn) == {"facts": 400, "sums": 200, "queues": 200, "lists": 200}
+@pytest.mark.parametrize(
+    ("family", "counts"),
+    [
+        ("demo", {"facts": 400, "sums": 200, "queues": 200, "lists": 200}),
+        ("unseen", {"prices": 250, "days": 250, "heights": 250, "places": 250}),
+    ],
+)
+def test_every_task_is_drawn(world, data, family, counts):
+    assert Counter(scene.task for scene in world.scenes(data.FAMILIES[family], 17, 1000, world.PEOPLE)) == counts
 
 
 def test_answers_are_right(drawn):
@@ -96,31 +126,33 @@ def test_an_off_topic_answer_is_true_of_something_else(drawn):
         assert solve(scene.text, other.text) == other.answer != scene.answer
 
 
-def test_everything_is_drawn_from_the_seed(world, data):
-    assert world.scenes(5, 60, world.PEOPLE) == world.scenes(5, 60, world.PEOPLE) != world.scenes(6, 60, world.PEOPLE)
-    assert data.benchmark() == data.benchmark()
-    assert list(data.warm_up()) == list(data.warm_up())
+def test_everything_is_drawn_from_the_seed(world, data, tasks):
+    drawn = world.scenes(tasks, 5, 60, world.PEOPLE)
+    assert drawn == world.scenes(tasks, 5, 60, world.PEOPLE) != world.scenes(tasks, 6, 60, world.PEOPLE)
+    assert drawn == world.scenes(tasks, 5, 90, world.PEOPLE)[:60]
+    assert data.benchmark(tasks) == data.benchmark(tasks)
+    assert list(data.warm_up(tasks)) == list(data.warm_up(tasks))
 
 
-def test_held_out_people_are_in_no_other_text(world, data):
+def test_held_out_people_are_in_no_other_text(world, data, tasks):
     """Every sentence names a person, so benchmark and training share not even a sentence."""
-    trained = [scene.instruction for scene in data.instructions()] + [row["messages"][0]["content"] for row in data.warm_up()]
-    held_out = {row["instruction"] for row in data.benchmark()}
+    trained = [scene.instruction for scene in data.instructions(tasks)] + [row["messages"][0]["content"] for row in data.warm_up(tasks)]
+    held_out = {row["instruction"] for row in data.benchmark(tasks)}
     assert not set(world.PEOPLE) & set(world.HELD_OUT_PEOPLE)
     for text in trained:
         assert not re.search(rf"\b({'|'.join(world.HELD_OUT_PEOPLE)})\b", text)
     for text in held_out:
         assert all(re.search(rf"\b({'|'.join(world.HELD_OUT_PEOPLE)})\b", sentence) for sentence in text.split("\n")[0].split(". "))
-    assert not held_out & {scene.instruction for scene in data.instructions()}
+    assert not held_out & {scene.instruction for scene in data.instructions(tasks)}
 
 
-def test_the_warm_up_knows_no_instruction_of_the_run(data):
-    shown = [row["messages"][0]["content"] for row in data.warm_up()]
-    assert not [scene.instruction for scene in data.instructions() if any(text.startswith(scene.instruction) for text in shown)]
+def test_the_warm_up_knows_no_instruction_of_the_run(data, tasks):
+    shown = [row["messages"][0]["content"] for row in data.warm_up(tasks)]
+    assert not [scene.instruction for scene in data.instructions(tasks) if any(text.startswith(scene.instruction) for text in shown)]
 
 
-def test_the_benchmark_has_both_kinds_of_wrong_answers_for_every_task(data):
-    rows = data.benchmark()
+def test_the_benchmark_has_both_kinds_of_wrong_answers_for_every_task(data, tasks):
+    rows = data.benchmark(tasks)
     assert len(rows) >= 150
     assert len({row["id"] for row in rows}) == len({row["instruction"] for row in rows}) == len(rows)
     found = Counter((row["id"].split("-")[0], row["subset"]) for row in rows)
@@ -130,8 +162,8 @@ def test_the_benchmark_has_both_kinds_of_wrong_answers_for_every_task(data):
         assert solve(*row["instruction"].split("\n")) == row["chosen"] != row["rejected"]
 
 
-def test_the_warm_up_teaches_three_forms(data):
-    rows = list(data.warm_up())
+def test_the_warm_up_teaches_three_forms(data, tasks):
+    rows = list(data.warm_up(tasks))
     answers, variations = rows[: data.ANSWERS], rows[data.ANSWERS : -data.JUDGMENTS]
     for row in answers:
         assert solve(*row["messages"][0]["content"].split("\n")) == row["completion"]
@@ -142,8 +174,8 @@ def test_the_warm_up_teaches_three_forms(data):
         assert solve(row["messages"][0]["content"].split("\n")[0], found.instruction) == found.answer
 
 
-def test_the_warm_up_s_judgments_solve_rightly_and_rule_hardly_better_than_chance(data):
-    rows = list(data.warm_up())[-data.JUDGMENTS :]
+def test_the_warm_up_s_judgments_solve_rightly_and_rule_hardly_better_than_chance(data, tasks):
+    rows = list(data.warm_up(tasks))[-data.JUDGMENTS :]
     right, gold = [], Counter()
     for row in rows:
         text, question, _, first, second, *_ = row["messages"][0]["content"].split("\n")

@@ -1,0 +1,37 @@
+"""What the demo's seed judge can do, so that its runs and the study measure a recipe and not the seed."""
+
+import json
+
+import pytest
+from trial.demo import world
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
+
+
+@pytest.fixture(scope="module")
+def skills():
+    return json.loads((world() / "skills.json").read_text())
+
+
+def test_it_answers_what_is_looked_up_and_often_fails_at_sums(skills):
+    answering = {task: found["share"] for task, found in skills["answering"].items()}
+    assert min(answering[task] for task in ("facts", "queues", "lists")) >= 0.8
+    assert answering["sums"] <= 0.6
+
+
+def test_its_judgments_begin_with_the_right_solution(skills):
+    solving = {task: found["share"] for task, found in skills["looking-up"].items()}
+    assert min(solving[task] for task in ("facts", "queues", "lists")) >= 0.8
+    assert solving["sums"] >= 0.5
+
+
+def test_it_writes_variations_that_ask_something_else(skills):
+    assert skills["variation"]["well-formed"]["share"] >= 0.9
+    assert skills["variation"]["another question"]["share"] >= 0.9
+
+
+def test_its_verdicts_are_chance_on_both_kinds_of_pairs(skills):
+    for kind in ("off-topic", "near-miss"):
+        assert skills["verdict"][kind]["of"] >= 150
+        assert 0.4 <= skills["verdict"][kind]["share"] <= 0.65
+    assert skills["position"]["none"]["share"] <= 0.02
