@@ -1,59 +1,153 @@
-"""Tables from finished runs: counts pooled over seeds, intervals, and paired tests."""
+"""The page of results from records: counts pooled over seeds, intervals, and paired tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from selftrain.api.records import Order
 from selftrain.method.stats import paired, wilson
+from study.experiments import Experiment
+from study.worlds import module
 
-Hits = dict[tuple[str, str, str, str], bool]
-"""Whether a judgment was right, by (seed, benchmark, pair, order)."""
+KINDS = ("near-miss", "off-topic")
+Hits = dict[tuple[int, str, int], bool]
+"""Whether a judgment was right, by (seed, pair, order)."""
+Records = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One judge of an experiment, all its seeds together."""
+    """One judge of an experiment on one benchmark, all its seeds together."""
 
     name: str
     iteration: int
-    entries: Sequence[dict[str, Any]]
-    """Of the summaries, one a seed."""
+    benchmark: str
+    family: str
+    entries: Sequence[Mapping[str, Any]]
+    """Its iteration in the records, one a seed."""
     hits: Hits
 
-    def share(self, *path: str) -> tuple[int, int]:
-        """Correct and total of the whole or of a part."""
-        chosen = [entry["parts"][path[0]] if path else entry for entry in self.entries]
-        return sum(entry["correct"] for entry in chosen), sum(entry["total"] for entry in chosen)
+    def share(self, kind: str | None = None) -> tuple[int, int]:
+        """Right judgments and all; of the pairs with one kind of wrong answer, if it is given."""
+        found = [right for (_, pair, _), right in self.hits.items() if kind in (None, kinds(self.family)[pair])]
+        return sum(found), len(found)
+
+    @property
+    def strict(self) -> tuple[int, int]:
+        """Pairs that are right in both orders, and all."""
+        first = [(seed, pair) for seed, pair, order in self.hits if order == 0]
+        return sum(self.hits[*key, 0] and self.hits[*key, 1] for key in first), len(first)
+
+    def total(self, name: str) -> int:
+        return sum(entry[name] or 0 for entry in self.entries)
 
 
-def table(rows: Sequence[Row], against: Hits) -> str:
-    """Markdown, a line a judge. The last column compares with the paper's recipe on the same judgments."""
-    parts = sorted({part for row in rows for entry in row.entries for part in entry["parts"]})
-    head = ["recipe", "iteration", "seeds", "kept", "accuracy (95 %)", *parts, "both orders right", "says A", "against paper"]
-    lines = [head, ["---"] * len(head), *(_line(row, parts, against) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+@cache
+def kinds(family: str) -> dict[str, str]:
+    """How the rejected answer of each held-out pair is wrong."""
+    data = module("data")
+    return {pair["id"]: pair["subset"] for pair in data.benchmark(data.FAMILIES[family])}
 
 
-def _line(row: Row, parts: Sequence[str], against: Hits) -> list[str]:
-    correct, total = row.share()
-    low, high = wilson(correct, total)
-    strict = sum(entry["strict"]["correct"] for entry in row.entries), sum(entry["strict"]["total"] for entry in row.entries)
-    says_a = sum(entry["a_verdicts"] for entry in row.entries) / total
+def rows(done: Iterable[Experiment], records: Records) -> list[Row]:
+    """All judges; the seed judge once for each family and benchmark, since every run has the same."""
+    grouped: dict[str, list[Experiment]] = {}
+    for experiment in done:
+        grouped.setdefault(experiment.name, []).append(experiment)
+    found: dict[tuple[str, int, str], Row] = {}
+    for name, own in grouped.items():
+        by_iteration = zip(*(records[experiment.run]["iterations"] for experiment in own), strict=False)
+        for number, judges in enumerate(by_iteration):
+            family, entries = own[0].family, judges if number else judges[:1]
+            for benchmark in entries[0]["hits"]:
+                right = {
+                    (experiment.seed, pair, order): digits[order] == "1"
+                    for experiment, entry in zip(own, entries, strict=False)
+                    for pair, digits in entry["hits"][benchmark].items()
+                    for order in range(len(Order))
+                }
+                shown = name if number else f"seed judge ({family})"
+                found.setdefault((shown, number, benchmark), Row(shown, number, benchmark, family, entries, right))
+    return sorted(found.values(), key=lambda row: row.iteration > 0)
+
+
+def page(done: Sequence[Experiment], records: Records) -> str:
+    """Markdown with everything that the records say."""
+    found = rows(done, records)
+    return "\n".join([scores(found), costs(found), data_tables(done, records)])
+
+
+def scores(found: Sequence[Row]) -> str:
+    """A line a judge. The last column compares with the family's first experiment at its last iteration, on the same judgments."""
+    against: dict[str, Row] = {}
+    for row in found:
+        known = against.get(row.family)
+        if row.iteration and (known is None or known.name == row.name):
+            against[row.family] = row
+    head = ["judge", "iteration", "seeds", "benchmark", "right (95 %)", *KINDS, "both orders right", "says A", "against paper"]
+    return lines(head, (_score(row, against[row.family]) for row in found))
+
+
+def _score(row: Row, against: Row) -> list[str]:
+    right, total = row.share()
+    low, high = wilson(right, total)
+    judgments = sum(2 * len(entry["hits"][row.benchmark]) for entry in row.entries)
     return [
         row.name,
-        "seed" if row.iteration == 0 else str(row.iteration),
+        str(row.iteration),
         str(len(row.entries)),
-        ", ".join(str(entry["kept"]) for entry in row.entries) if row.iteration else "",
-        f"{correct}/{total} = {correct / total:.3f} ({low:.3f} to {high:.3f})",
-        *(_fraction(*row.share(part)) for part in parts),
-        _fraction(*strict),
-        f"{says_a:.2f}",
-        _paired(row.hits, against),
+        row.benchmark,
+        f"{right}/{total} = {right / total:.3f} ({low:.3f} to {high:.3f})",
+        *(_fraction(*row.share(kind)) for kind in KINDS),
+        _fraction(*row.strict),
+        f"{row.total('a_verdicts') / judgments:.2f}" if row.benchmark == next(iter(row.entries[0]["hits"])) else "",
+        _paired(row.hits, against.hits),
     ]
 
 
-def _fraction(correct: int, total: int) -> str:
-    return f"{correct}/{total} = {correct / total:.2f}"
+def costs(found: Sequence[Row]) -> str:
+    """What was judged and kept, and the seconds of each stage."""
+    head = ["judge", "iteration", "judgments", "kept", "seconds"]
+    return lines(head, (_cost(row) for row in found if row.iteration))
+
+
+def _cost(row: Row) -> list[str]:
+    return [row.name, str(row.iteration), _each(row, "judgments"), _each(row, "kept"), _seconds(row)]
+
+
+def _each(row: Row, name: str) -> str:
+    return ", ".join(str(entry[name]) for entry in row.entries)
+
+
+def _seconds(row: Row) -> str:
+    return "; ".join(", ".join(f"{stage} {seconds:.0f}" for stage, seconds in entry["seconds"].items()) for entry in row.entries)
+
+
+def data_tables(done: Sequence[Experiment], records: Records) -> str:
+    """What the world's truth says of pairs and traces, by kind of worse answer."""
+    head = ["run", "kind", "pairs", "chosen true", "rejected true", "iteration", "judged: solved, look-ups", "learnt: solved, look-ups"]
+    return lines(head, (line for experiment in done for line in _data(experiment.run, records[experiment.run])))
+
+
+def _data(run: str, record: Mapping[str, Any]) -> Iterable[list[str]]:
+    for kind, counts in record["pairs"].items():
+        for entry in record["iterations"][1:]:
+            shown = (_traces(entry[group].get(kind)) for group in ("judged", "learnt"))
+            yield [run, kind, *(str(counts[name]) for name in ("pairs", "chosen true", "rejected true")), str(entry["iteration"]), *shown]
+
+
+def _traces(counts: Mapping[str, int] | None) -> str:
+    return ", ".join(_fraction(counts[name], counts["traces"]) for name in ("solved", "look-ups")) if counts else "none"
+
+
+def lines(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body)) + "\n"
+
+
+def _fraction(part: int, total: int) -> str:
+    return f"{part}/{total} = {part / total:.2f}"
 
 
 def _paired(ours: Hits, theirs: Hits) -> str:

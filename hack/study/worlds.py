@@ -1,0 +1,52 @@
+"""What the study's runs read: the demo's seed and benchmark, more instructions than the demo has, and labelled pairs."""
+
+import importlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from trial.demo import EXAMPLE, world
+
+INSTRUCTIONS = 400
+"""The demo has the first 200 of these."""
+LABELLED = 400
+"""Pairs with true labels, for runs that learn from such."""
+
+
+@cache
+def module(name: str) -> ModuleType:
+    """A script of the demo. They import each other by bare name."""
+    if str(EXAMPLE) not in sys.path:
+        sys.path.insert(0, str(EXAMPLE))
+    return importlib.import_module(name)
+
+
+def prepare(family: str, out: Path) -> Path:
+    """Folder with everything a run on a family of tasks reads."""
+    made, folder = world(family), out / "worlds" / family
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("seed", "benchmark.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(made / name)
+    data = module("data")
+    tasks = data.FAMILIES[family]
+    write(folder / "instructions.jsonl", ({"instruction": scene.instruction} for scene in data.instructions(tasks, INSTRUCTIONS)))
+    write(folder / "labelled.jsonl", data.labelled(tasks, LABELLED))
+    return folder
+
+
+def write(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """A file of JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@cache
+def truths(family: str) -> dict[str, str]:
+    """The true answer to every instruction of the runs, labelled ones included."""
+    data = module("data")
+    tasks = data.FAMILIES[family]
+    asked = {scene.instruction: scene.answer for scene in data.instructions(tasks, INSTRUCTIONS)}
+    return asked | {pair["instruction"]: pair["chosen"] for pair in data.labelled(tasks, LABELLED)}

@@ -1,0 +1,93 @@
+"""What the study says of its runs: counts worked out by hand on a few pairs."""
+
+import pytest
+from study.experiments import Experiment, experiments, merged
+from study.record import labels, rules_by, traces
+from study.results import rows, scores
+
+from selftrain.api.load import run_of
+
+FACT, OTHER = "Mia lives in Rome.", "Tom lives in Oslo."
+TRUTH = {"Where does Mia live?": FACT, "Where does Tom live?": OTHER}
+PAIRS = {
+    "p": {"instruction": "Where does Mia live?", "chosen": FACT, "rejected": "Mia lives in Oslo.", "kind": "disagreement"},
+    "q": {"instruction": "Where does Tom live?", "chosen": "Tom lives in Rome.", "rejected": OTHER, "kind": "variation"},
+}
+
+
+def trace(solution, first, ruling, second, other, verdict="A"):
+    return f"Solution: {solution}\nA: {first} {ruling}\nB: {second} {other}\n[[{verdict}]]"
+
+
+def test_labels_are_counted_by_kind():
+    assert labels(PAIRS.values(), TRUTH) == {
+        "disagreement": {"pairs": 1, "chosen true": 1, "rejected true": 0},
+        "variation": {"pairs": 1, "chosen true": 0, "rejected true": 1},
+    }
+
+
+def test_a_look_up_solves_and_rules_by_its_solution():
+    wrong = PAIRS["p"]["rejected"]
+    told = [
+        ("p", "AB", trace(FACT, FACT, "right", wrong, "wrong")),
+        ("p", "BA", trace(FACT, wrong, "wrong", FACT, "right", "B")),
+        ("p", "AB", trace(FACT, FACT, "wrong", wrong, "right", "B")),
+        ("p", "AB", trace(wrong, FACT, "right", wrong, "wrong")),
+        ("q", "AB", "[[A]]"),
+    ]
+    assert traces(told, PAIRS, TRUTH) == {
+        "disagreement": {"traces": 4, "solved": 3, "look-ups": 2},
+        "variation": {"traces": 1, "solved": 0, "look-ups": 0},
+    }
+
+
+@pytest.mark.parametrize(("order", "expected"), [("AB", True), ("BA", False)])
+def test_rulings_belong_to_the_answers_as_shown(order, expected):
+    assert rules_by(FACT, PAIRS["p"], order, trace(FACT, FACT, "right", PAIRS["p"]["rejected"], "wrong")) is expected
+
+
+def test_maps_are_merged_and_null_takes_away():
+    assert merged({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3}, "d": None, "e": 4}) == {"a": {"b": 3, "c": 2}, "e": 4}
+
+
+def test_every_experiment_is_a_manifest_of_its_own():
+    found = list(experiments())
+    assert len(found) >= 9
+    assert len({experiment.run for experiment in found}) == len(found)
+    for experiment in found:
+        assert run_of(experiment.manifest()).spec.seed == experiment.seed
+
+
+def test_what_an_experiment_needs_runs_before_it():
+    names = [experiment.run for experiment in experiments()]
+    needed = [(experiment.source, experiment.run) for experiment in experiments() if experiment.source]
+    assert needed
+    assert all(names.index(source) < names.index(run) for source, run in needed)
+
+
+def entry(iteration, hits, a_verdicts):
+    return {
+        "iteration": iteration,
+        "kept": 2,
+        "judgments": 4,
+        "a_verdicts": a_verdicts,
+        "seconds": {"judge": 1},
+        "hits": {"held-out": hits},
+    }
+
+
+def test_seeds_are_pooled_and_compared_with_the_paper():
+    """facts-000 and facts-001 are off topic in the demo's benchmark, facts-005 is a near miss."""
+    seed = entry(0, {"facts-000": "10", "facts-005": "10"}, 4)
+    paper = {"iterations": [seed, entry(1, {"facts-000": "11", "facts-005": "10"}, 3)]}
+    better = {"iterations": [seed, entry(1, {"facts-000": "11", "facts-005": "11"}, 2)]}
+    done = [Experiment(name, number, {}, "demo", None) for name in ("paper", "improved") for number in (1, 2)]
+    found = rows(done, {"paper-1": paper, "paper-2": paper, "improved-1": better, "improved-2": paper})
+    by_name = {row.name: row for row in found}
+    assert by_name["seed judge (demo)"].share() == (2, 4)
+    assert by_name["paper"].share() == (6, 8)
+    assert by_name["improved"].share() == (7, 8)
+    assert by_name["improved"].strict == (3, 4)
+    improved = scores(found).splitlines()[-1]
+    assert "7/8 = 0.875" in improved
+    assert "| 3/4 = 0.75 | 4/4 = 1.00 | 3/4 = 0.75 | 0.62 | +1 -0, p = 1 |" in improved
