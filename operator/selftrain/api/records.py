@@ -58,7 +58,7 @@ class Drop(StrEnum):
     SAME_ANSWER = "same-answer"
     """generate: both answers are equal"""
     NO_MAJORITY = "no-majority"
-    """generate: answers repeat, and none is given more often than all others together"""
+    """generate: no answer is given more often than all others together, and no other kind of worse answer was asked for"""
     UNANIMOUS = "unanimous"
     """generate: all answers agree, and no other kind of worse answer was asked for"""
     WRONG = "wrong"

@@ -13,10 +13,12 @@ from selftrain.method.pairs import Written, check_answer, normal
 
 @dataclass(frozen=True)
 class Agreement:
-    """The answer of an instruction, and answers to the same instruction that differ from it."""
+    """The answer of an instruction, and answers to the same instruction that are wrong if it is right."""
 
     chosen: Written
     others: tuple[Written, ...]
+    lacking: Drop
+    """Why there are no others, if there are none."""
 
 
 def order_of(weights: Mapping[NegativeKind, int], seed: int, instruction: str) -> list[NegativeKind]:
@@ -31,20 +33,18 @@ def order_of(weights: Mapping[NegativeKind, int], seed: int, instruction: str) -
 def agree(answers: Sequence[Written]) -> Agreement | Drop:
     """What most of an instruction's answers say, and what the others say instead.
 
-    A single answer, or answers that are all different (long texts are), agree on nothing: the first one is the answer and
-    there are no others. Answers that repeat without a majority are dropped: nobody knows which is right.
+    Without a majority nobody knows which answers are wrong, so there are no others. The most common answer, the first of equals, is
+    still good enough beside an answer to something else.
     """
     whole = [answer for answer in answers if check_answer(answer) is None]
     if not whole:
         return check_answer(answers[0]) or Drop.EMPTY_ANSWER
     counts = Counter(normal(answer.text) for answer in whole)
     [(most, votes)] = counts.most_common(1)
-    if votes == 1:
-        return Agreement(whole[0], ())
-    if 2 * votes <= len(whole):
-        return Drop.NO_MAJORITY
     chosen = next(answer for answer in whole if normal(answer.text) == most)
-    return Agreement(chosen, tuple(answer for answer in whole if normal(answer.text) != most))
+    if 2 * votes <= len(whole):
+        return Agreement(chosen, (), Drop.NO_MAJORITY)
+    return Agreement(chosen, tuple(answer for answer in whole if normal(answer.text) != most), Drop.UNANIMOUS)
 
 
 def disagreeing(agreement: Agreement, seed: int, instruction: str) -> str | None:

@@ -67,7 +67,7 @@ class Writer:
         for draft, samples in zip(drafts, sampled.completions, strict=True):
             if samples:
                 found = agree([_written(sample) for sample in samples])
-                draft.agreement, draft.pair = (None, found) if isinstance(found, Drop) else (found, Drop.UNANIMOUS)
+                draft.agreement, draft.pair = (None, found) if isinstance(found, Drop) else (found, found.lacking)
         return sampled
 
     def _try_next(self, waiting: Sequence[Open]) -> Sampled:

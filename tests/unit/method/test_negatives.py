@@ -33,11 +33,11 @@ def test_what_most_answers_say() -> None:
 @pytest.mark.parametrize(
     ("answers", "result"),
     [
-        (said("one"), Agreement(said("one")[0], ())),
-        (said("one", "two", "three"), Agreement(said("one")[0], ())),  # long texts never agree
-        (said("cut-", "two", "three"), Agreement(said("two")[0], ())),
-        (said("a", "a", "b", "b"), Drop.NO_MAJORITY),
-        (said("a", "a", "b", "c"), Drop.NO_MAJORITY),
+        (said("one"), Agreement(said("one")[0], (), Drop.UNANIMOUS)),
+        (said("one", "two", "three"), Agreement(said("one")[0], (), Drop.NO_MAJORITY)),  # long texts never agree
+        (said("cut-", "two", "three"), Agreement(said("two")[0], (), Drop.NO_MAJORITY)),
+        (said("a", "b", "a", "b"), Agreement(said("a")[0], (), Drop.NO_MAJORITY)),
+        (said("c", "a", "a", "b"), Agreement(said("a")[0], (), Drop.NO_MAJORITY)),
         (said("cut-"), Drop.TRUNCATED),
         (said("  ", "cut-"), Drop.EMPTY_ANSWER),
     ],
@@ -52,4 +52,4 @@ def test_a_disagreeing_answer_is_drawn_as_often_as_it_was_given() -> None:
     drawn = Counter(disagreeing(found, 1, str(number)) for number in range(3000))
     assert drawn["b"] / 3000 == pytest.approx(2 / 3, abs=0.03)
     assert drawn["c"] + drawn["b"] == 3000
-    assert disagreeing(Agreement(found.chosen, ()), 1, "x") is None
+    assert disagreeing(Agreement(found.chosen, (), Drop.UNANIMOUS), 1, "x") is None

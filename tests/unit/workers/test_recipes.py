@@ -1,6 +1,7 @@
 """generate, judge and evaluate as recipes: what they write, count, skip and refuse. The engine is a function here."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -165,10 +166,22 @@ def test_where_one_kind_yields_nothing_the_next_is_tried(bench: "Bench") -> None
     assert manifest(context).counts["pairs"] == 9
 
 
-def test_unanimous_answers_are_counted(bench: "Bench") -> None:
-    bench.engine.say = lambda text, _seed: "4" if "Do thing 1" in text else by_seed(text, _seed)
+@pytest.mark.parametrize(
+    ("answer", "drop"), [(lambda _seed: "4", Drop.UNANIMOUS), (lambda seed: f"{seed % 8 % 3}", Drop.NO_MAJORITY)], ids=["all", "none"]
+)
+def test_instructions_without_a_disagreement_are_counted(bench: "Bench", answer: Callable[[int], str], drop: Drop) -> None:
+    bench.engine.say = lambda text, seed: answer(seed) if "Do thing 1" in text else by_seed(text, seed)
     context = make_pairs(bench, generate={"shards": 1, "answers": 8, "negatives": [{"kind": "disagreement"}]})
-    assert manifest(context).drops == {Drop.UNANIMOUS: 1}
+    assert manifest(context).drops == {drop: 1}
+
+
+def test_answers_without_a_majority_still_stand_beside_a_variation(bench: "Bench") -> None:
+    bench.engine.say = lambda text, seed: by_seed(text, seed) if "<instruction>" in text else f"{seed % 8 % 3}"
+    generate = {"shards": 1, "answers": 8, "negatives": [{"kind": "disagreement", "weight": 1000}, {"kind": "variation"}]}
+    context = make_pairs(bench, generate=generate)
+    assert {row["kind"] for row in rows(context)} == {"variation"}
+    assert {row["chosen"] for row in rows(context)} <= {"0", "1"}, "the most common ones: three of eight"
+    assert manifest(context).drops == {}
 
 
 def test_judge_writes_every_sample_of_both_orders(bench: "Bench") -> None:
