@@ -256,7 +256,9 @@ class Train(PodSettings):
     dpo_nll_scale: Decimal = "1.5"
     """DPO: weight of the better judgments' negative log-likelihood beside it, a token. Source: release."""
     learning_rate: Decimal = "0.000001"
-    """Peak learning rate. Source: paper Table 7."""
+    """Peak learning rate of SFT. Source: paper Table 7."""
+    dpo_learning_rate: Decimal = "0.000000055"
+    """Peak learning rate of DPO. Source: release, for 70 billion parameters; smaller models and adapters take more."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the learning rate after the warm-up. Source: release."""
     warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 100

@@ -105,11 +105,11 @@ class Training:
         torch.manual_seed(seed_of(self.order.seed, "train", "update", step, self.ranks.rank))  # so dropout needs no state of its own
         mine = micro_batches(examples, self.corpus.sizes, self.ranks.count, _capacity(self.order))[self.ranks.rank]
         batches = [batch_of(self.corpus, batch, self.trainer.device) for batch in mine]
-        rate = learning_rate(self.order.settings, step, count)
+        rate = learning_rate(self.order.settings, self.order.objective, step, count)
         share = self.trainer.update(batches, self._objective(examples), rate)
         loss, drains = self.ranks.total([share, self.order.drain.exists()])
         if not isfinite(loss):
-            raise UserError(Reason.ENGINE_FAILED, f"the loss became {loss} in update {step + 1} of {count}", "lower train.learningRate")
+            raise UserError(Reason.ENGINE_FAILED, f"the loss became {loss} in update {step + 1} of {count}", "lower the learning rate")
         seconds, tokens = time.monotonic() - begin, self.corpus.total(examples)
         log.info("update %d of %d: loss %.4f, rate %.3g, %.0f tokens/s", step + 1, count, loss, rate, tokens / seconds)
         done = Progress(

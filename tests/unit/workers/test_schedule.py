@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selftrain.api.recipes import Objective
 from selftrain.api.v1alpha1 import Train
 from selftrain.workers.schedule import learning_rate
 
 
 def rates(steps, **settings):
-    return [learning_rate(Train(learning_rate="0.001", **settings), step, steps) for step in range(steps)]
+    return [learning_rate(Train(learning_rate="0.001", **settings), Objective.SFT, step, steps) for step in range(steps)]
 
 
 def test_it_rises_to_the_peak_and_falls_to_the_final_share():
@@ -20,6 +21,11 @@ def test_it_rises_to_the_peak_and_falls_to_the_final_share():
     assert found[20:] == sorted(found[20:], reverse=True)
     assert found[60] == pytest.approx(0.0006)
     assert found[-1] == pytest.approx(0.0002)
+
+
+def test_dpo_has_a_peak_of_its_own():
+    settings = Train(learning_rate="0.001", dpo_learning_rate="0.00002", warmup_steps=0)
+    assert learning_rate(settings, Objective.DPO, 0, 10) == 0.00002
 
 
 def test_linear_falls_evenly_and_constant_stays():
