@@ -29,6 +29,8 @@ Share = Annotated[str, Field(pattern=r"^(0(\.[0-9]{1,12})?|1(\.0{1,12})?)$", max
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 DnsName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
+InputUri = Annotated[str, Field(pattern=r"^(s3|hf|pvc|file)://[^\s]+$", max_length=1024)]
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([munkKMGTPE]|[KMGTPE]i)?$", max_length=32)]
 
 

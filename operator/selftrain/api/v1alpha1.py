@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from selftrain.api.base import ApiModel, Decimal, DnsLabel, DnsName, KeyedBy, Share, Text
+from selftrain.api.base import ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
+from selftrain.api.instructions import Instructions
 from selftrain.api.pods import PodSettings
 from selftrain.api.recipes import RECIPES, NegativeKind, Objective, Recipe, Start
 from selftrain.api.status import Status
@@ -25,10 +26,8 @@ PLURAL = "selftrainruns"
 NAME_LIMIT = 40
 """Longest name of a run: Job names add the step and the attempt, pod host names an index, within 63 characters."""
 
-InputUri = Annotated[str, Field(pattern=r"^(s3|hf|pvc|file)://[^\s]+$", max_length=1024)]
 StoreUri = Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?|file:///[^\s]*)$", max_length=512)]
 Template = Annotated[str, Field(min_length=1, max_length=16384)]
-Count = Annotated[int, Field(ge=1, le=100_000_000)]
 
 
 class SecretKey(ApiModel):
@@ -67,43 +66,6 @@ class StoreSpec(ApiModel):
     """Region of the bucket."""
     credentials: Credentials | None = None
     """Secret with credentials; absent means the pods' service account."""
-
-
-class MultiTurn(StrEnum):
-    """What becomes of a conversation in which the person speaks more than once."""
-
-    DROP = "drop"
-    """it is left out and counted"""
-    RENDER = "render"
-    """the instruction is the whole conversation up to the person's last turn"""
-    LAST = "last"
-    """the instruction is the person's last turn alone, as in the release: it may make no sense without the others"""
-
-
-class Filter(ApiModel):
-    """A column that must have a value."""
-
-    column: Annotated[str, Field(min_length=1, max_length=128)]
-    """Name of the column, for example language."""
-    equals: Annotated[str, Field(max_length=256)]
-    """Its value as text, for example English."""
-
-
-class Instructions(ApiModel):
-    """The unlabelled instructions."""
-
-    uri: InputUri
-    """Parquet or JSON lines: s3://bucket/key, hf://datasets/owner/name@revision/file, pvc://claim/path, file:///path."""
-    text_field: Annotated[str, Field(min_length=1, max_length=128)] = "instruction"
-    """Column with the instruction: a text, or a conversation as a list of messages with role and content (OpenAI's form, as in
-    WildChat) or from and value (ShareGPT's), whose first answer and all that follows is left out."""
-    multi_turn: MultiTurn = MultiTurn.DROP
-    """Conversations in which the person speaks more than once are left out (drop), shown as a whole (render) or cut down to the last
-    turn (last). Source: release, last."""
-    where: Annotated[list[Filter], Field(max_length=8), KeyedBy("column")] = []
-    """Use only rows whose columns have these values; the others are counted as filtered."""
-    limit: Count | None = None
-    """Use the first so many distinct instructions; absent means all. The paper used 20,582."""
 
 
 class PairFormat(StrEnum):

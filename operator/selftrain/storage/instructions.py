@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.instructions import Instructions, MultiTurn
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import Instructions, MultiTurn
 from selftrain.storage.digests import digest
 from selftrain.storage.tables import file_rows, invalid, utf8
 

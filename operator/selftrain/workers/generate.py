@@ -8,8 +8,9 @@ from pathlib import Path
 
 from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
+from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import Instructions, Labelled
+from selftrain.api.v1alpha1 import Labelled
 from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import HeldOut, read_benchmark
 from selftrain.storage.digests import canonical_json, digest

@@ -13,8 +13,8 @@ import pytest
 from helpers.files import WRITERS, Writer, as_lines, as_parquet
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import Instructions
 from selftrain.storage.instructions import Instruction, scan_instructions
 
 
