@@ -33,6 +33,9 @@ InputUri = Annotated[str, Field(pattern=r"^(s3|hf|pvc|file)://[^\s]+$", max_leng
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([munkKMGTPE]|[KMGTPE]i)?$", max_length=32)]
 
+SINCE = Field(exclude_if=lambda value: value is None)
+"""Marks a field that came after the first runs. Left out where it is not set, it does not change the digest of a run under way."""
+
 
 @dataclass(frozen=True)
 class KeyedBy:

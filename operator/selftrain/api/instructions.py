@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from selftrain.api.base import ApiModel, Count, InputUri, KeyedBy
+from selftrain.api.base import SINCE, ApiModel, Count, InputUri, KeyedBy
 
 
 class MultiTurn(StrEnum):
@@ -43,3 +43,6 @@ class Instructions(ApiModel):
     """Use only rows whose columns have these values; the others are counted as filtered."""
     limit: Count | None = None
     """Use the first so many distinct instructions; absent means all. The paper used 20,582."""
+    validation: Annotated[int | None, Field(ge=1, le=1_000_000), SINCE] = None
+    """How many of the instructions are held out, drawn by the run's seed: their pairs are written with the others and marked, but never
+    judged for training nor learnt from. Absent means none."""

@@ -34,6 +34,13 @@ class Order(StrEnum):
         return Verdict.A if self is Order.AB else Verdict.B
 
 
+class Split(StrEnum):
+    """The side of an instruction, and with it of all that is made of it."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+
+
 class Drop(StrEnum):
     """Why a row was left out. Every stage counts: in = kept + dropped by reason."""
 

@@ -23,6 +23,11 @@ class Instruction(NamedTuple):
     text: str
 
 
+def instruction_id(text: bytes) -> str:
+    """The id of an instruction with this text, in UTF-8."""
+    return digest(text)[:16]
+
+
 def scan_instructions(path: Path, source: Instructions, drops: Counter[Drop]) -> Iterator[Instruction]:
     """The first distinct instructions up to the limit, one at a time. `drops` counts what was left out on the way there.
 
@@ -35,7 +40,7 @@ def scan_instructions(path: Path, source: Instructions, drops: Counter[Drop]) ->
         if isinstance(text, Drop):
             drops[text] += 1
             continue
-        name = digest(utf8(text, place, Reason.INSTRUCTIONS_INVALID))[:16]
+        name = instruction_id(utf8(text, place, Reason.INSTRUCTIONS_INVALID))
         if int(name, 16) in seen:
             drops[Drop.DUPLICATE] += 1
             continue

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
+from selftrain.api.instructions import Instructions
 
 PAIRS = pa.schema(
     [
@@ -23,6 +24,8 @@ PAIRS = pa.schema(
         pa.field("dropped", pa.string()),
     ]
 )
+SPLIT = pa.field("split", pa.string(), nullable=False)
+"""The side of the pair's instruction."""
 JUDGMENTS = pa.schema(
     [
         pa.field("pair_id", pa.string(), nullable=False),
@@ -66,6 +69,11 @@ READ_BATCH = 256
 PARQUET_MAGIC = b"PAR1"
 Placed = tuple[str, Mapping[str, Any]]
 """A row with the words for where it stands."""
+
+
+def pairs_schema(instructions: Instructions | None) -> pa.Schema:
+    """PAIRS and the columns of what the run does beside, so that a run without them writes the same bytes as ever."""
+    return PAIRS.append(SPLIT) if instructions and instructions.validation else PAIRS
 
 
 def write_table(rows: Iterable[Mapping[str, object]], schema: pa.Schema, path: Path) -> int:

@@ -1,7 +1,7 @@
 """generate: an answer to every instruction and a worse one, in one pass over the instructions. Runs once; pairs are fixed."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,13 +9,14 @@ from pathlib import Path
 from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
 from selftrain.api.instructions import Instructions
-from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import Labelled
+from selftrain.api.records import Drop, Split
+from selftrain.api.v1alpha1 import Labelled, Spec
+from selftrain.method.split import hold_out, split_of
 from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import HeldOut, read_benchmark
 from selftrain.storage.digests import canonical_json, digest
-from selftrain.storage.instructions import Instruction, scan_instructions
-from selftrain.storage.tables import PAIRS
+from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions
+from selftrain.storage.tables import pairs_schema
 from selftrain.workers.context import Context, generator, instructions, labelled
 from selftrain.workers.sampling import Load, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
@@ -23,6 +24,8 @@ from selftrain.workers.writer import Writer
 
 LABELLED = "labelled"
 """The kind of pairs that were not made here."""
+HELD_OUT = "pairs held out"
+"""The count of pairs whose instruction is held out, which are among the pairs."""
 
 
 def run(context: Context, load: Load = load_sampler) -> None:
@@ -33,7 +36,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
     synthetic = cut(sources.count, spec.generate.shards, spec.resolved.answers + 1)
     copied = cut(len(sources.labelled), 1, 1)
     stage = ShardedStage(
-        context, PAIRS, synthetic + copied,
+        context, pairs_schema(spec.instructions), synthetic + copied,
         inputs={**sources.digests, model_name: model.digest},
         prompts=digests({"answer": answer, "variation": variation}),
     )  # fmt: skip
@@ -42,13 +45,13 @@ def run(context: Context, load: Load = load_sampler) -> None:
         writer = Writer(load(model.path, spec.generate, [answer, variation]), answer, variation, spec)
         with context.drain.deferred():
             for shard, rows in _cut(sources, synthetic, stage.undrained(sampled)):
-                stage.write(shard, writer.make(rows))
+                stage.write(shard, marked(writer.make(rows), sources.held_out))
     for shard in stage.undrained(shard for shard in missing if shard >= synthetic):
         start, stop = bounds(len(sources.labelled), copied, shard - synthetic)
-        stage.write(shard, copy(sources.labelled[start:stop]))
+        stage.write(shard, marked(copy(sources.labelled[start:stop]), sources.held_out))
     if (done := stage.complete()) is not None:
         drops = total([sources.drops, *(marker.drops for marker in done.values())])
-        require_pairs(drops, sum(marker.counts["pairs"] for marker in done.values()))
+        require_pairs(drops, sum(marker.counts["pairs"] - marker.counts.get(HELD_OUT, 0) for marker in done.values()))
         stage.commit(done, {"rows": sources.count + len(sources.labelled) + sum(sources.drops.values())}, sources.drops)
 
 
@@ -61,6 +64,8 @@ class Sources:
     instructions: Instructions | None
     count: int
     """Distinct instructions that are used."""
+    held_out: Collection[str]
+    """Ids of those of them that are not for training."""
     drops: Mapping[Drop, int]
     """What was left out of the file before that."""
     labelled: Sequence[HeldOut]
@@ -71,13 +76,14 @@ def read_sources(context: Context) -> Sources:
     """All inputs but the model. Raises UserError if one cannot be used."""
     spec, file, own = context.work.spec, instructions(context), labelled(context)
     drops: Counter[Drop] = Counter()
-    count = sum(1 for _ in scan_instructions(file.path, spec.instructions, drops)) if file and spec.instructions else 0
+    ids = [row.id for row in scan_instructions(file.path, spec.instructions, drops)] if file and spec.instructions else []
     pairs = read_labelled(own.path, spec.labelled) if own and spec.labelled else []
     found = {"instructions": file, "labelled": own}
     return Sources(
         path=file.path if file else None,
         instructions=spec.instructions,
-        count=count,
+        count=len(ids),
+        held_out=_held_out(spec, ids),
         drops=dict(drops),
         labelled=pairs,
         digests={name: source.digest for name, source in found.items() if source},
@@ -107,12 +113,30 @@ def copy(pairs: Sequence[HeldOut]) -> Made:
     return Made(rows, {"pairs": len(rows), f"pairs by {LABELLED}": len(rows)}, {})
 
 
+def marked(made: Made, held_out: Collection[str]) -> Made:
+    """The rows with the side of their instruction, whoever brought it: a labelled pair may share a held-out one."""
+    if not held_out:
+        return made
+    rows = [{**row, "split": split_of(instruction_id(str(row["instruction"]).encode()), held_out).value} for row in made.rows]
+    pairs = sum(row["split"] == Split.VALIDATION and row.get("dropped") is None for row in rows)
+    return made._replace(rows=rows, counts={**made.counts, HELD_OUT: pairs})
+
+
 def require_pairs(drops: Mapping[Drop, int], pairs: int) -> None:
     """A run without a pair stops here, with what was dropped; the shards stay for people to look at."""
     if pairs == 0:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
         fix = "look at the rows in the generate shards, then change the prompts, maxTokens or the generator in a new run"
         raise UserError(Reason.NO_PAIRS, f"no instruction gave a usable pair (dropped: {reasons})", fix)
+
+
+def _held_out(spec: Spec, ids: Sequence[str]) -> Collection[str]:
+    if spec.instructions is None or spec.instructions.validation is None:
+        return ()
+    if spec.instructions.validation >= len(ids):
+        message = f"instructions.validation holds out {spec.instructions.validation} instructions, and there are only {len(ids)}"
+        raise UserError(Reason.INSTRUCTIONS_INVALID, message, "lower instructions.validation, or bring more instructions")
+    return hold_out(spec.seed, ids, spec.instructions.validation)
 
 
 def _cut(sources: Sources, shards: int, wanted: Iterable[int]) -> Iterator[tuple[int, list[Instruction]]]:

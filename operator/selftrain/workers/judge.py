@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from selftrain.api.records import Drop, Order
+from selftrain.api.records import Drop, Order, Split
 from selftrain.api.seeds import seed_of
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Judge
@@ -88,11 +88,13 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
 
 
 def ordered(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]:
-    """The ordered pairs to judge: of the usable pairs among `rows` those in the iteration's slice."""
+    """The ordered pairs to judge: of the usable pairs among `rows` those in the iteration's slice. Held-out ones are not for training."""
     seed, iteration, orders = context.work.spec.seed, context.work.iteration, context.work.spec.judge.orders
     slices = context.work.spec.resolved.slices
     for row in rows:
-        if row["dropped"] is not None or seed_of(seed, "slice", row["pair_id"]) % slices != (iteration - 1) % slices:
+        if row["dropped"] is not None or row.get("split") == Split.VALIDATION:
+            continue
+        if seed_of(seed, "slice", row["pair_id"]) % slices != (iteration - 1) % slices:
             continue
         drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
         for order in Order if orders == "both" else (drawn,):

@@ -13,7 +13,7 @@ from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Manifest, Order, Part
 from selftrain.api.stages import Stage
 from selftrain.storage.commit import read_manifest
-from selftrain.workers import evaluate, generate, judge, shards
+from selftrain.workers import evaluate, generate, judge, select, shards
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
 from selftrain.workers.exits import Drained
@@ -130,6 +130,61 @@ def test_labelled_pairs_that_cannot_be_used_are_the_authors_to_correct(bench: "B
     with pytest.raises(UserError, match=words) as error:
         make_pairs(bench, **spec)
     assert error.value.reason is Reason.LABELLED_INVALID
+
+
+def held_out(bench: "Bench", validation: int = 3) -> dict[str, Any]:
+    return {"instructions": {"uri": f"file://{bench.folder}/instructions.jsonl", "validation": validation}}
+
+
+def test_held_out_pairs_are_written_marked_and_never_judged_for_training(bench: "Bench") -> None:
+    spec = held_out(bench)
+    judged = make_judgments(bench, **spec)
+    made = bench.context(Stage.GENERATE, **spec)
+    sides = {row["pair_id"]: row["split"] for row in rows(made)}
+    assert Counter(sides.values()) == {"train": 7, "validation": 3}
+    assert manifest(made).counts == {"rows": 10, "instructions": 10, "pairs": 10, "pairs by variation": 10, "pairs held out": 3}
+    assert {row["pair_id"] for row in rows(judged)} == {pair for pair, side in sides.items() if side == "train"}
+    assert manifest(judged).counts["ordered"] == 14
+    select.run(bench.context(Stage.SELECT, **spec))
+    learnt = {row["pair_id"] for row in rows(bench.context(Stage.SELECT, **spec))}
+    assert learnt
+    assert {sides[pair] for pair in learnt} == {"train"}
+
+
+def test_pairs_are_the_same_with_and_without_a_split(bench: "Bench") -> None:
+    plain = rows(make_pairs(bench))
+    assert "split" not in plain[0], "runs without a split write the same bytes as ever"
+    marked = rows(make_pairs(bench, **held_out(bench), store={"uri": f"file://{bench.folder}/other"}))
+    assert [{name: value for name, value in row.items() if name != "split"} for row in marked] == plain
+
+
+def test_a_labelled_pair_of_a_held_out_instruction_is_held_out_too(bench: "Bench") -> None:
+    made = make_pairs(bench, **held_out(bench))
+    texts = {row["instruction"] for row in rows(made) if row["split"] == "validation"}
+    own = [{"id": n, "instruction": f"Do thing {n}.", "chosen": "right", "rejected": "wrong"} for n in range(10)]
+    spec = {"labelled": {"uri": f"file://{as_lines(bench.folder / 'own.jsonl', own)}"}, "store": {"uri": f"file://{bench.folder}/other"}}
+    both = rows(make_pairs(bench, **held_out(bench), **spec))
+    assert {row["instruction"] for row in both if row["split"] == "validation"} == texts
+    assert len([row for row in both if row["split"] == "validation"]) == 6
+
+
+def test_nothing_left_to_learn_from_is_the_authors_to_correct(bench: "Bench") -> None:
+    with pytest.raises(UserError, match="validation holds out 10 instructions, and there are only 10") as error:
+        make_pairs(bench, **held_out(bench, 10))
+    assert error.value.reason is Reason.INSTRUCTIONS_INVALID
+
+
+def test_a_run_whose_usable_pairs_are_all_held_out_stops(bench: "Bench") -> None:
+    sides = {row["instruction"]: row["split"] for row in rows(make_pairs(bench, **held_out(bench, 5)))}
+    say = bench.engine.say
+
+    def only_held_out(text: str, seed: int) -> str | Completion:
+        return say(text, seed) if any(side == "validation" and task in text for task, side in sides.items()) else " "
+
+    bench.engine.say = only_held_out
+    with pytest.raises(UserError) as error:
+        make_pairs(bench, **held_out(bench, 5), store={"uri": f"file://{bench.folder}/other"})
+    assert error.value.reason is Reason.NO_PAIRS
 
 
 def by_seed(text: str, seed: int) -> str:

@@ -1,0 +1,17 @@
+"""The split by instruction: both orders and all samples of a pair are on its instruction's side, whatever becomes of them."""
+
+from collections.abc import Collection, Iterable
+from heapq import nsmallest
+
+from selftrain.api.records import Split
+from selftrain.api.seeds import seed_of
+
+
+def hold_out(seed: int, instructions: Iterable[str], count: int) -> frozenset[str]:
+    """The ids of `count` instructions, drawn by the run's seed. Which ones does not depend on their order."""
+    return frozenset(nsmallest(count, instructions, key=lambda name: (seed_of(seed, "split", name), name)))
+
+
+def split_of(instruction: str, held_out: Collection[str]) -> Split:
+    """The side of an instruction, by its id."""
+    return Split.VALIDATION if instruction in held_out else Split.TRAIN
