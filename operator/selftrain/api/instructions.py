@@ -5,7 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from selftrain.api.base import SINCE, ApiModel, Count, InputUri, KeyedBy
+from selftrain.api.base import SINCE, ApiModel, Count, InputUri, KeyedBy, Share
+
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", max_length=3)]
 
 
 class MultiTurn(StrEnum):
@@ -43,6 +45,12 @@ class Instructions(ApiModel):
     """Use only rows whose columns have these values; the others are counted as filtered."""
     limit: Count | None = None
     """Use the first so many distinct instructions; absent means all. The paper used 20,582."""
+    languages: Annotated[list[Language] | None, Field(min_length=1, max_length=16), SINCE] = None
+    """Leave out texts in other languages than these, as two letters (ISO 639-1), for example en. Texts whose language cannot be told,
+    such as formulas and code, are used. Absent means any language. A column that says it is more certain: see where."""
+    near_duplicates: Annotated[Share | None, SINCE] = None
+    """Leave out an instruction that is about this similar to an earlier one or more, as the Jaccard similarity of their sequences of five
+    words; 0.72 is usual for web texts (FineWeb). Absent means that only equal texts are left out."""
     validation: Annotated[int | None, Field(ge=1, le=1_000_000), SINCE] = None
     """How many of the instructions are held out, drawn by the run's seed: their pairs are written with the others and marked, but never
     judged for training nor learnt from. Absent means none."""

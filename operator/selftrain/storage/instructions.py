@@ -9,7 +9,9 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.instructions import Instructions, MultiTurn
 from selftrain.api.records import Drop
+from selftrain.method.near import Near
 from selftrain.storage.digests import digest
+from selftrain.storage.languages import Languages
 from selftrain.storage.tables import file_rows, invalid, utf8
 
 USER = ("user", "human")
@@ -31,25 +33,47 @@ def instruction_id(text: bytes) -> str:
 def scan_instructions(path: Path, source: Instructions, drops: Counter[Drop]) -> Iterator[Instruction]:
     """The first distinct instructions up to the limit, one at a time. `drops` counts what was left out on the way there.
 
-    Takes about 100 bytes of memory an instruction, for telling duplicates, whatever the length of their texts.
+    Takes about 100 bytes of memory an instruction for telling duplicates, and 1.2 kB more for near ones, whatever the length of
+    their texts.
     """
-    seen: set[int] = set()
+    sieve, kept = Sieve(source), 0
     columns = [source.text_field, *(condition.column for condition in source.where)]
     for place, row in file_rows(path, columns, Reason.INSTRUCTIONS_INVALID):
         text = _text(row, source, place)
         if isinstance(text, Drop):
             drops[text] += 1
             continue
-        name = instruction_id(utf8(text, place, Reason.INSTRUCTIONS_INVALID))
-        if int(name, 16) in seen:
-            drops[Drop.DUPLICATE] += 1
+        found = Instruction(instruction_id(utf8(text, place, Reason.INSTRUCTIONS_INVALID)), text)
+        if reason := sieve.against(found):
+            drops[reason] += 1
             continue
-        seen.add(int(name, 16))
-        yield Instruction(name, text)
-        if len(seen) == source.limit:
+        kept += 1
+        yield found
+        if kept == source.limit:
             return
-    if not seen:
+    if not kept:
         raise _none(path, source, drops)
+
+
+class Sieve:
+    """What is held against a text, in the order in which it is asked. Remembers the texts before."""
+
+    def __init__(self, source: Instructions) -> None:
+        self._seen: set[int] = set()
+        self._languages = Languages(source.languages) if source.languages else None
+        self._near = Near(float(source.near_duplicates)) if source.near_duplicates else None
+
+    def against(self, found: Instruction) -> Drop | None:
+        """Why an instruction is left out; None if it is used."""
+        key = int(found.id, 16)
+        if key in self._seen:
+            return Drop.DUPLICATE
+        self._seen.add(key)
+        if self._languages and found.text not in self._languages:
+            return Drop.LANGUAGE
+        if self._near and not self._near.add(found.text):
+            return Drop.NEAR_DUPLICATE
+        return None
 
 
 def _text(row: Mapping[str, Any], source: Instructions, place: str) -> str | Drop:

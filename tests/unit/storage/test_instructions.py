@@ -4,11 +4,14 @@ import tracemalloc
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers.files import WRITERS, Writer, as_lines, as_parquet
 from selftrain.api.conditions import Reason
@@ -159,6 +162,46 @@ def test_conversations(tmp_path: Path, write: Writer, multi_turn: str, texts: li
 def test_another_spelling_of_conversations(tmp_path: Path) -> None:
     turns = [{"from": "system", "value": "be brief"}, *talk("one", "answer", names=("human", "gpt"), keys=("from", "value"))]
     assert read_instructions(as_lines(tmp_path / "file", [{"conversations": turns}]), "conversations")[0][0].text == "one"
+
+
+FIRST = "Tell me in a few sentences why the sky is blue on a clear day and red in the evening."
+MIXED = [FIRST, "Warum ist der Himmel blau?", FIRST.upper(), "Warum ist der Himmel blau?", FIRST, "Why is grass green?", None]
+
+
+@WRITERS
+@pytest.mark.parametrize(
+    ("fields", "places", "drops"),
+    [
+        ({}, [0, 1, 2, 5], {Drop.DUPLICATE: 2, Drop.NO_TEXT: 1}),
+        ({"languages": ["en"]}, [0, 2, 5], {Drop.LANGUAGE: 1, Drop.DUPLICATE: 2, Drop.NO_TEXT: 1}),
+        ({"nearDuplicates": "0.72"}, [0, 1, 5], {Drop.NEAR_DUPLICATE: 1, Drop.DUPLICATE: 2, Drop.NO_TEXT: 1}),
+        (
+            {"languages": ["en"], "nearDuplicates": "0.72"},
+            [0, 5],
+            {Drop.LANGUAGE: 1, Drop.NEAR_DUPLICATE: 1, Drop.DUPLICATE: 2, Drop.NO_TEXT: 1},
+        ),
+        ({"nearDuplicates": "0.72", "limit": 2}, [0, 1], {}),
+    ],
+)
+def test_other_languages_and_near_duplicates(
+    tmp_path: Path, write: Writer, fields: dict[str, Any], places: list[int], drops: dict[Drop, int]
+) -> None:
+    path = write(tmp_path / "file", ({"text": text} for text in MIXED))
+    rows, left_out = read_instructions(path, "text", **fields)
+    assert [row.text for row in rows] == [MIXED[place] for place in places]
+    assert left_out == drops
+
+
+@settings(max_examples=30, deadline=None)
+@given(texts=st.lists(st.sampled_from(MIXED) | st.text(max_size=40), min_size=1, max_size=12), same=st.booleans(), english=st.booleans())
+def test_every_row_is_used_or_counted(texts: list[str | None], same: bool, english: bool) -> None:
+    fields: dict[str, Any] = {"nearDuplicates": "0.72"} if same else {}
+    fields |= {"languages": ["en"]} if english else {}
+    with TemporaryDirectory() as folder:
+        path = as_lines(Path(folder) / "file", [{"text": text} for text in [*texts, "Why is grass green?"]])
+        rows, drops = read_instructions(path, "text", **fields)
+    assert len(rows) + sum(drops.values()) == len(texts) + 1
+    assert len({row.id for row in rows}) == len(rows)
 
 
 @WRITERS
