@@ -30,6 +30,52 @@ class Filter(ApiModel):
     """Its value as text, for example English."""
 
 
+class Category(StrEnum):
+    """What an instruction asks for. Source: paper, figure 7."""
+
+    CODING = "coding"
+    MATHEMATICAL_REASONING = "mathematical-reasoning"
+    ASKING_FOR_ADVICE = "asking-for-advice"
+    BRAINSTORMING = "brainstorming"
+    CLASSIFICATION = "classification"
+    CLOSED_QUESTION_ANSWERING = "closed-question-answering"
+    CREATIVE_WRITING = "creative-writing"
+    EXTRACTION = "extraction"
+    PERSONA = "persona"
+    OPEN_QUESTION_ANSWERING = "open-question-answering"
+    REWRITING = "rewriting"
+    SUMMARIZATION = "summarization"
+    KNOWLEDGE_AND_REASONING = "knowledge-and-reasoning"
+    HUMANITY_HISTORY_OR_SOCIAL_STUDIES = "humanity-history-or-social-studies"
+    OTHER = "other"
+
+
+class Length(StrEnum):
+    """What a good answer takes. Source: paper, figure 7, where they are the letters a to e."""
+
+    ONE_SENTENCE = "1-sentence"
+    SOME_SENTENCES = "1-to-3-sentences"
+    ONE_PARAGRAPH = "1-paragraph"
+    TWO_PARAGRAPHS = "2-paragraphs"
+    MORE_PARAGRAPHS = "3-or-more-paragraphs"
+
+
+class Classify(ApiModel):
+    """The generator says what each instruction is, greedily and before answers are written; only wanted ones get answers."""
+
+    categories: Annotated[list[Category], Field(min_length=1, max_length=15)] | None = None
+    """Categories that are wanted; absent means all. The paper kept "reasoning" without saying whether that is mathematical-reasoning,
+    knowledge-and-reasoning or both."""
+    scale: Annotated[int, Field(ge=2, le=100)] = 10
+    """The highest complexity there is; the lowest is 1. Sources disagree whether the paper's is 10 or 5."""
+    minimum_complexity: Annotated[int, Field(ge=1, le=100)] = 1
+    """The lowest complexity that is wanted."""
+    maximum_complexity: Annotated[int, Field(ge=1, le=100)] | None = None
+    """The highest complexity that is wanted; absent means that of the scale."""
+    lengths: Annotated[list[Length], Field(min_length=1, max_length=5)] | None = None
+    """Lengths of a good answer that are wanted; absent means all."""
+
+
 class Instructions(ApiModel):
     """The unlabelled instructions."""
 
@@ -54,3 +100,5 @@ class Instructions(ApiModel):
     validation: Annotated[int | None, Field(ge=1, le=1_000_000), SINCE] = None
     """How many of the instructions are held out, drawn by the run's seed: their pairs are written with the others and marked, but never
     judged for training nor learnt from. Absent means none."""
+    classify: Annotated[Classify | None, SINCE] = None
+    """Have the generator say what each instruction is, and use only some kinds of them; absent means that nobody asks."""

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from selftrain.api.base import ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
-from selftrain.api.instructions import Instructions
+from selftrain.api.instructions import Classify, Instructions
 from selftrain.api.pods import PodSettings
 from selftrain.api.recipes import RECIPES, NegativeKind, Objective, Recipe, Start
 from selftrain.api.status import Status
@@ -101,6 +101,8 @@ class PromptTemplate(ApiModel):
 class Prompts(ApiModel):
     """Templates that replace the built-in ones."""
 
+    classify: PromptTemplate | None = None
+    """Asks what an instruction is, in three lines: Category, Complexity, Length. Placeholders: {{instruction}}, {{scale}}."""
     answer: PromptTemplate | None = None
     """Asks for an answer. Placeholder: {{instruction}}."""
     variation: PromptTemplate | None = None
@@ -418,6 +420,14 @@ DISAGREES = _resolved(
 )
 
 
+CLASSIFY = "self.instructions.classify"
+HIGHEST = f"(has({CLASSIFY}.maximumComplexity) ? {CLASSIFY}.maximumComplexity : {CLASSIFY}.scale)"
+
+
+def _is_range(wanted: Classify | None) -> bool:
+    return wanted is None or wanted.minimum_complexity <= (wanted.maximum_complexity or wanted.scale) <= wanted.scale
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule across fields of the spec, as CEL for the API server and as Python for local runs; a test holds the two together."""
@@ -432,6 +442,11 @@ RULES = (
         "has(self.instructions) || has(self.labelled)",
         "instructions or labelled is needed",
         lambda spec: spec.instructions is not None or spec.labelled is not None,
+    ),
+    Rule(
+        f"!has(self.instructions) || !has({CLASSIFY}) || {CLASSIFY}.minimumComplexity <= {HIGHEST} && {HIGHEST} <= {CLASSIFY}.scale",
+        "instructions.classify: maximumComplexity must be at least minimumComplexity and at most scale",
+        lambda spec: _is_range(spec.instructions.classify if spec.instructions else None),
     ),
     Rule(
         "self.train.offload != 'parameters' || self.train.zeroStage == 3",

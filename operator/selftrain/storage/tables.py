@@ -26,6 +26,8 @@ PAIRS = pa.schema(
 )
 SPLIT = pa.field("split", pa.string(), nullable=False)
 """The side of the pair's instruction."""
+CLASS = [pa.field("category", pa.string()), pa.field("complexity", pa.int32()), pa.field("length", pa.string())]
+"""What the generator says of the instruction; empty where it says nothing that can be read, and for labelled pairs."""
 JUDGMENTS = pa.schema(
     [
         pa.field("pair_id", pa.string(), nullable=False),
@@ -73,7 +75,8 @@ Placed = tuple[str, Mapping[str, Any]]
 
 def pairs_schema(instructions: Instructions | None) -> pa.Schema:
     """PAIRS and the columns of what the run does beside, so that a run without them writes the same bytes as ever."""
-    return PAIRS.append(SPLIT) if instructions and instructions.validation else PAIRS
+    split = [SPLIT] if instructions and instructions.validation else []
+    return pa.schema([*PAIRS, *split, *(CLASS if instructions and instructions.classify else [])])
 
 
 def write_table(rows: Iterable[Mapping[str, object]], schema: pa.Schema, path: Path) -> int:

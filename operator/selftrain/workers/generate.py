@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop, Split
 from selftrain.api.v1alpha1 import Labelled, Spec
 from selftrain.method.split import hold_out, split_of
-from selftrain.prompts import resolve
+from selftrain.prompts import PromptName, Template, resolve
 from selftrain.storage.benchmarks import HeldOut, read_benchmark
 from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions
 from selftrain.storage.tables import pairs_schema
+from selftrain.workers.classifier import Classifier, Write
 from selftrain.workers.context import Context, generator, instructions, labelled
-from selftrain.workers.sampling import Load, load_sampler
+from selftrain.workers.sampling import Load, Sampler, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
 from selftrain.workers.writer import Writer
 
@@ -31,21 +33,22 @@ HELD_OUT = "pairs held out"
 def run(context: Context, load: Load = load_sampler) -> None:
     """Make pairs, shard by shard: the synthetic ones first, then the labelled ones, which are only copied."""
     spec = context.work.spec
-    answer, variation = resolve(spec.prompts, "answer"), resolve(spec.prompts, "variation")
+    templates = {name: resolve(spec.prompts, name) for name in prompt_names(spec)}
     sources, (model_name, model) = read_sources(context), generator(context)
-    synthetic = cut(sources.count, spec.generate.shards, spec.resolved.answers + 1)
+    completions = spec.resolved.answers + len(templates) - 1  # one for each of the other prompts
+    synthetic = cut(sources.count, spec.generate.shards, completions)
     copied = cut(len(sources.labelled), 1, 1)
     stage = ShardedStage(
         context, pairs_schema(spec.instructions), synthetic + copied,
         inputs={**sources.digests, model_name: model.digest},
-        prompts=digests({"answer": answer, "variation": variation}),
+        prompts=digests(templates),
     )  # fmt: skip
     missing = stage.missing(spec.generate.parallelism)
     if sampled := [shard for shard in missing if shard < synthetic]:
-        writer = Writer(load(model.path, spec.generate, [answer, variation]), answer, variation, spec)
+        make = maker(load(model.path, spec.generate, list(templates.values())), templates, spec)
         with context.drain.deferred():
             for shard, rows in _cut(sources, synthetic, stage.undrained(sampled)):
-                stage.write(shard, marked(writer.make(rows), sources.held_out))
+                stage.write(shard, marked(make(rows), sources.held_out))
     for shard in stage.undrained(shard for shard in missing if shard >= synthetic):
         start, stop = bounds(len(sources.labelled), copied, shard - synthetic)
         stage.write(shard, marked(copy(sources.labelled[start:stop]), sources.held_out))
@@ -53,6 +56,20 @@ def run(context: Context, load: Load = load_sampler) -> None:
         drops = total([sources.drops, *(marker.drops for marker in done.values())])
         require_pairs(drops, sum(marker.counts["pairs"] - marker.counts.get(HELD_OUT, 0) for marker in done.values()))
         stage.commit(done, {"rows": sources.count + len(sources.labelled) + sum(sources.drops.values())}, sources.drops)
+
+
+def prompt_names(spec: Spec) -> tuple[PromptName, ...]:
+    """The prompts that the generator is asked."""
+    classify: tuple[PromptName, ...] = ("classify",) if spec.instructions and spec.instructions.classify else ()
+    return (*classify, "answer", "variation")
+
+
+def maker(sampler: Sampler, templates: Mapping[PromptName, Template], spec: Spec) -> Write:
+    """What makes the pairs of a shard's instructions."""
+    writer = Writer(sampler, templates["answer"], templates["variation"], spec)
+    if spec.instructions is None or spec.instructions.classify is None:
+        return writer.make
+    return partial(Classifier(sampler, templates["classify"], spec.instructions.classify, spec).make, write=writer.make)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,20 @@
 """Prompt templates: what is built in, what is refused, and that values are never read as templates."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.instructions import Category
 from selftrain.api.v1alpha1 import Prompts, PromptTemplate
+from selftrain.method.classes import LABELS, LENGTHS
 from selftrain.prompts import PromptName, Template, resolve
 
-NAMES: tuple[PromptName, ...] = ("answer", "variation", "judge")
-VALUES = {"instruction": "i", "answer": "x", "answer_a": "a", "answer_b": "b"}
+NAMES: tuple[PromptName, ...] = ("classify", "answer", "variation", "judge")
+VALUES = {"instruction": "i", "scale": "10", "answer": "x", "answer_a": "a", "answer_b": "b"}
 
 
 def own(name: PromptName, user: str, system: str | None = None) -> Template:
@@ -31,6 +35,17 @@ def test_built_in_templates_say_what_the_parsers_read() -> None:
     assert all(tag in variation for tag in ("<instruction>", "</instruction>", "<answer>", "</answer>"))
     assert "[[A]]" in judge
     assert "[[B]]" in judge
+
+
+def test_the_built_in_classification_names_all_that_the_parser_knows() -> None:
+    asked = resolve(Prompts(), "classify").user
+    lines = [line.rstrip(".") for line in asked.splitlines()]
+    named = {category for category in Category for line in lines if "-".join(re.findall("[a-z]+", line)) == category}
+    assert named == set(Category)
+    assert [line for line in lines if re.match(r"\([a-e]\) ", line)] == [
+        f"({letter}) {length.replace('-', ' ')}" for letter, length in LENGTHS.items()
+    ]
+    assert [line.split(":")[0].lower() for line in lines[-3:]] == LABELS
 
 
 def test_the_paper_asks_the_bare_instruction() -> None:
