@@ -40,7 +40,11 @@ class Assumptions:
     """A variation and the answer to it."""
     judgment_tokens: float = 450
     template_tokens: float = 150
-    """The judge prompt without its contents."""
+    """The judge prompt, or that of the classification, without its contents."""
+    class_tokens: float = 20
+    """A classification, where there is one."""
+    wanted: float = 1
+    """Instructions that classification leaves."""
     usable: float = 0.9
     """Instructions that give a pair."""
     kept: float = 0.8
@@ -75,11 +79,12 @@ def estimate(spec: Spec, known: Assumptions, peak: float) -> Iterator[Estimate]:
 def _generate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     recipe = spec.resolved
     weights = recipe.negatives
-    varied = known.instructions * weights.get(NegativeKind.VARIATION, 0) / sum(weights.values())
-    written = known.instructions * recipe.answers * known.answer_tokens + varied * known.variation_tokens
-    read = known.instructions * known.instruction_tokens + varied * _prompt(known)
-    texts = known.instructions * known.usable * (2 * known.instruction_tokens + 2 * known.answer_tokens)
-    return _sampled(Stage.GENERATE, (known.instructions * recipe.answers + varied, read, written, texts), known, peak)
+    classified, answered = known.instructions if _classifies(spec) else 0, _wanted(spec, known, known.instructions)
+    varied = answered * weights.get(NegativeKind.VARIATION, 0) / sum(weights.values())
+    written = classified * known.class_tokens + answered * recipe.answers * known.answer_tokens + varied * known.variation_tokens
+    read = classified * (known.instruction_tokens + known.template_tokens) + answered * known.instruction_tokens + varied * _prompt(known)
+    texts = answered * known.usable * (2 * known.instruction_tokens + 2 * known.answer_tokens)
+    return _sampled(Stage.GENERATE, (classified + answered * recipe.answers + varied, read, written, texts), known, peak)
 
 
 def _judge(spec: Spec, known: Assumptions, peak: float) -> Estimate:
@@ -123,10 +128,20 @@ def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: As
     return Estimate(stage, items, read, written, work * READ * known.parameters / peak / 3600, _stored(texts))
 
 
+def _classifies(spec: Spec) -> bool:
+    return spec.instructions is not None and spec.instructions.classify is not None
+
+
+def _wanted(spec: Spec, known: Assumptions, instructions: float) -> float:
+    """Of so many instructions those that get an answer."""
+    return instructions * (known.wanted if _classifies(spec) else 1)
+
+
 def _ordered(spec: Spec, known: Assumptions) -> float:
     """Ordered pairs that an iteration judges."""
     orders = 2 if spec.judge.orders == "both" else 1
-    return known.instructions * known.usable * orders / spec.resolved.slices
+    held_out = spec.instructions.validation or 0 if spec.instructions else 0
+    return _wanted(spec, known, known.instructions - held_out) * known.usable * orders / spec.resolved.slices
 
 
 def _examples(spec: Spec, known: Assumptions) -> float:

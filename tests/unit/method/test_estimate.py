@@ -1,5 +1,6 @@
 """Estimates beside a run that was measured: the demo's first iteration, 3 epochs, on two cores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ KNOWN = Assumptions(
     judgment_tokens=39.1, template_tokens=20, usable=190 / 200, kept=336 / 380, sampling_efficiency=0.27,
     reading_efficiency=0.95, training_efficiency=0.42,
 )  # fmt: skip
+INSTRUCTIONS = {"uri": "s3://bucket/instructions.jsonl"}
 MEASURED = {
     # stage: items, tokens, seconds
     Stage.GENERATE: (400, 7547, 26.6),
@@ -27,11 +29,11 @@ MEASURED = {
 }
 
 
-def found(**changes: object) -> dict[Stage, Estimate]:
+def found(known: Assumptions = KNOWN, **changes: object) -> dict[Stage, Estimate]:
     body = yaml.safe_load(DEMO.read_text())
     body["spec"] |= {"iterations": 1, **changes}
     body["spec"]["train"]["epochs"] = 3
-    return {one.stage: one for one in estimate(run_of(body).spec, KNOWN, CORES)}
+    return {one.stage: one for one in estimate(run_of(body).spec, known, CORES)}
 
 
 @pytest.mark.parametrize("stage", MEASURED)
@@ -52,6 +54,19 @@ def test_dpo_trains_on_both_sides_and_slices_judge_less() -> None:
     plain, release = found(iterations=2), found(iterations=2, recipe="release")
     assert release[Stage.JUDGE].items == pytest.approx(plain[Stage.JUDGE].items / 2)
     assert release[Stage.TRAIN].written_tokens == pytest.approx(plain[Stage.TRAIN].written_tokens * (1 + 2) / 4)
+
+
+def test_classification_costs_a_completion_and_saves_answers() -> None:
+    known = replace(KNOWN, wanted=0.25)
+    plain, chosen = found(known), found(known, instructions=INSTRUCTIONS | {"classify": {}})
+    assert chosen[Stage.GENERATE].items == 200 + plain[Stage.GENERATE].items / 4
+    assert chosen[Stage.JUDGE].items == plain[Stage.JUDGE].items / 4
+
+
+def test_held_out_instructions_get_answers_and_no_judgments() -> None:
+    plain, split = found(), found(instructions=INSTRUCTIONS | {"validation": 50})
+    assert split[Stage.GENERATE] == plain[Stage.GENERATE]
+    assert split[Stage.JUDGE].items == plain[Stage.JUDGE].items * 0.75
 
 
 def test_a_70b_run_has_the_papers_size() -> None:
