@@ -98,6 +98,23 @@ def resolve(uri: str, store: StoreSpec, scratch: Path, kind: Kind, token: str | 
         return _source(folder, store, target, token).fetch([name]) / name
 
 
+def resolve_files(uri: str, store: StoreSpec, scratch: Path, kind: Kind) -> list[Path]:
+    """Local paths of the files at `uri`, in the order of their names: `*` stands for any part of a name, as data sets are laid out."""
+    with _reasons(kind, uri):
+        folder, pattern = _split(uri)
+        source = _source(folder, store, scratch / "inputs" / digest(uri.encode())[:16], None)
+        names = [name for name in source.names() if _like(pattern, name)] if "*" in pattern else [pattern]
+        if not names:
+            message = "no file there has such a name"
+            raise FileNotFoundError(message)
+        root = source.fetch(names)
+        return [root / name for name in sorted(names)]
+
+
+def _like(pattern: str, name: str) -> bool:
+    return re.fullmatch("[^/]*".join(map(re.escape, pattern.split("*"))), name) is not None
+
+
 def _fetch_model(uri: str, source: Source, *, weights: bool) -> Path:
     names = source.names()
     check_names(uri, names)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,15 +31,17 @@ def instruction_id(text: bytes) -> str:
     return digest(text)[:16]
 
 
-def scan_instructions(path: Path, source: Instructions, drops: Counter[Drop]) -> Iterator[Instruction]:
-    """The first distinct instructions up to the limit, one at a time. `drops` counts what was left out on the way there.
+def scan_instructions(paths: Sequence[Path], source: Instructions, drops: Counter[Drop]) -> Iterator[Instruction]:
+    """The first distinct instructions up to the limit, one at a time, from one file after the other.
+
+    `drops` counts what was left out on the way there.
 
     Takes about 100 bytes of memory an instruction for telling duplicates, and 1.2 kB more for near ones, whatever the length of
     their texts.
     """
     sieve, kept = Sieve(source), 0
     columns = [source.text_field, *(condition.column for condition in source.where)]
-    for place, row in file_rows(path, columns, Reason.INSTRUCTIONS_INVALID):
+    for place, row in chain.from_iterable(file_rows(path, columns, Reason.INSTRUCTIONS_INVALID) for path in paths):
         text = _text(row, source, place)
         if isinstance(text, Drop):
             drops[text] += 1
@@ -52,7 +55,7 @@ def scan_instructions(path: Path, source: Instructions, drops: Counter[Drop]) ->
         if kept == source.limit:
             return
     if not kept:
-        raise _none(path, source, drops)
+        raise _none(source, drops)
 
 
 class Sieve:
@@ -105,18 +108,23 @@ def _conversation(turns: Sequence[tuple[str, str]], multi_turn: MultiTurn) -> st
         return turns[asked[-1]][1]
     if multi_turn is MultiTurn.DROP:
         return Drop.MULTI_TURN
-    shown = (f"{'User' if role in USER else 'Assistant'}: {content.strip()}" for role, content in turns[: asked[-1] + 1])
-    return "\n\n".join(shown)
+    return "\n\n".join(f"{_speaker(role)}: {content.strip()}" for role, content in turns[: asked[-1] + 1])
 
 
-def _none(path: Path, source: Instructions, drops: Mapping[Drop, int]) -> UserError:
-    rows = sum(drops.values())
+def _speaker(role: str) -> str:
+    if role in USER:
+        return "User"
+    return "System" if role == "system" else "Assistant"
+
+
+def _none(source: Instructions, drops: Mapping[Drop, int]) -> UserError:
+    name, rows = source.uri.rpartition("/")[2], sum(drops.values())
     if not rows:
-        return invalid(Reason.INSTRUCTIONS_INVALID, f"{path.name} holds no instruction: it has no rows")
+        return invalid(Reason.INSTRUCTIONS_INVALID, f"{name} holds no instruction: it has no rows")
     if drops.keys() <= {Drop.NO_TEXT}:
         return invalid(
             Reason.INSTRUCTIONS_INVALID,
-            f"{path.name} holds no instruction: none of its {rows} rows has text in the field {source.text_field}",
+            f"{name} holds no instruction: none of its {rows} rows has text in the field {source.text_field}",
         )
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
-    return invalid(Reason.INSTRUCTIONS_INVALID, f"{path.name} holds no instruction: all of its {rows} rows were left out ({reasons})")
+    return invalid(Reason.INSTRUCTIONS_INVALID, f"{name} holds no instruction: all of its {rows} rows were left out ({reasons})")

@@ -1,7 +1,7 @@
 """What every recipe is given, and how it comes by its inputs. Digests of inputs go into the lineage from here."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN, Layout
 from selftrain.api.records import Frozen, Manifest, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.storage.commit import fetch_part, manifest_digest, read_manifest
-from selftrain.storage.digests import file_digest, model_digest
-from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, LABELLED, MODEL, Kind, resolve
+from selftrain.storage.digests import canonical_json, digest, file_digest, model_digest
+from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, LABELLED, MODEL, Kind, resolve, resolve_files
 from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 from selftrain.workers.exits import Drain
 
@@ -22,6 +22,14 @@ class Fetched:
     """An input on this machine and its digest."""
 
     path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Files:
+    """An input of one or more files on this machine, and the digest of them all."""
+
+    paths: Sequence[Path]
     digest: str
 
 
@@ -46,10 +54,16 @@ def input_name(step: Step) -> str:
     return f"iteration-{step.iteration:03d}/{step.stage}"
 
 
-def instructions(context: Context) -> Fetched | None:
-    """The run's instructions file, if it has one."""
+def instructions(context: Context) -> Files | None:
+    """The run's instructions, if it has some."""
     own = context.work.spec.instructions
-    return _file(context, "instructions", own.uri, INSTRUCTIONS) if own else None
+    if own is None:
+        return None
+    paths = resolve_files(own.uri, context.work.spec.store, context.scratch, INSTRUCTIONS)
+    digests = [file_digest(path) for path in paths]
+    whole = digests[0] if len(paths) == 1 else digest(canonical_json(digests))
+    _check_frozen(context, "instructions", whole, INSTRUCTIONS.not_found)
+    return Files(paths, whole)
 
 
 def labelled(context: Context) -> Fetched | None:

@@ -76,8 +76,8 @@ def maker(sampler: Sampler, templates: Mapping[PromptName, Template], spec: Spec
 class Sources:
     """What pairs are made from."""
 
-    path: Path | None
-    """The file of instructions."""
+    paths: Sequence[Path]
+    """The files of instructions."""
     instructions: Instructions | None
     count: int
     """Distinct instructions that are used."""
@@ -91,13 +91,13 @@ class Sources:
 
 def read_sources(context: Context) -> Sources:
     """All inputs but the model. Raises UserError if one cannot be used."""
-    spec, file, own = context.work.spec, instructions(context), labelled(context)
+    spec, files, own = context.work.spec, instructions(context), labelled(context)
     drops: Counter[Drop] = Counter()
-    ids = [row.id for row in scan_instructions(file.path, spec.instructions, drops)] if file and spec.instructions else []
+    ids = [row.id for row in scan_instructions(files.paths, spec.instructions, drops)] if files and spec.instructions else []
     pairs = read_labelled(own.path, spec.labelled) if own and spec.labelled else []
-    found = {"instructions": file, "labelled": own}
+    found = {"instructions": files, "labelled": own}
     return Sources(
-        path=file.path if file else None,
+        paths=files.paths if files else (),
         instructions=spec.instructions,
         count=len(ids),
         held_out=_held_out(spec, ids),
@@ -158,9 +158,9 @@ def _held_out(spec: Spec, ids: Sequence[str]) -> Collection[str]:
 
 def _cut(sources: Sources, shards: int, wanted: Iterable[int]) -> Iterator[tuple[int, list[Instruction]]]:
     """Instructions of the wanted shards in ascending order, in one pass over the file and one shard in memory."""
-    if sources.path is None or sources.instructions is None:
+    if sources.instructions is None:
         return
-    rows, position = scan_instructions(sources.path, sources.instructions, Counter()), 0
+    rows, position = scan_instructions(sources.paths, sources.instructions, Counter()), 0
     for shard in wanted:
         start, stop = bounds(sources.count, shards, shard)
         yield shard, list(islice(rows, start - position, stop - position))

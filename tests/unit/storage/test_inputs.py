@@ -14,7 +14,7 @@ from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.v1alpha1 import StoreSpec
 from selftrain.storage import inputs, s3
 from selftrain.storage.digests import digest, model_digest
-from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, MODEL, Kind, resolve
+from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, MODEL, Kind, resolve, resolve_files
 
 MODEL_FILES = {
     "config.json": b'{"model_type": "llama"}',
@@ -52,6 +52,19 @@ def test_a_local_model_is_used_where_it_lies(tmp_path: Path) -> None:
 def test_a_local_file_is_used_where_it_lies(tmp_path: Path) -> None:
     folder = write(tmp_path, {"a b.jsonl": b"{}"})
     assert resolve((folder / "a b.jsonl").as_uri(), FOLDER_STORE, tmp_path, INSTRUCTIONS) == folder / "a b.jsonl"
+
+
+def test_a_star_stands_for_any_part_of_a_files_name(tmp_path: Path) -> None:
+    write(tmp_path, dict.fromkeys(["train-2.jsonl", "train-1.jsonl", "test-1.jsonl", "train-[x].jsonl", "deep/train-3.jsonl"], b"{}"))
+    files = resolve_files(f"{tmp_path.as_uri()}/train-*.jsonl", FOLDER_STORE, tmp_path, INSTRUCTIONS)
+    assert [path.name for path in files] == ["train-1.jsonl", "train-2.jsonl", "train-[x].jsonl"]
+    assert resolve_files(f"{tmp_path.as_uri()}/train-[x].jsonl", FOLDER_STORE, tmp_path, INSTRUCTIONS) == [tmp_path / "train-[x].jsonl"]
+
+
+def test_a_star_that_stands_for_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no file there has such a name") as error:
+        resolve_files(f"{tmp_path.as_uri()}/train-*.jsonl", FOLDER_STORE, tmp_path, INSTRUCTIONS)
+    assert error.value.reason is Reason.INSTRUCTIONS_NOT_FOUND
 
 
 def test_a_claim_is_found_where_it_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +210,14 @@ def test_a_file_in_a_bucket_is_downloaded_under_its_name(bucket: Bucket, tmp_pat
     assert resolve("s3://inputs/top.jsonl", store, tmp_path, BENCHMARK).read_bytes() == b"more"
 
 
+def test_several_files_in_a_bucket_are_downloaded_in_order(bucket: Bucket, tmp_path: Path) -> None:
+    objects, store, read = bucket
+    objects.update({f"data/{name}": name.encode() for name in ("b.parquet", "a.parquet", "readme.md", "old/a.parquet")})
+    files = resolve_files("s3://inputs/data/*.parquet", store, tmp_path, INSTRUCTIONS)
+    assert [path.read_bytes() for path in files] == [b"a.parquet", b"b.parquet"]
+    assert sorted(read) == ["data/a.parquet", "data/b.parquet"]
+
+
 @pytest.mark.parametrize(
     ("uri", "kind", "reason"),
     [
@@ -244,9 +265,10 @@ HUB = {
     "/api/models/owner/gated/revision/main": _failure(403, "GatedRepo"),
     "/api/models/owner/denied/revision/main": _failure(403),
     "/api/models/owner/broken/revision/main": _failure(500),
-    "/api/datasets/owner/data/revision/main": _listing(["data/rows.jsonl"]),
+    "/api/datasets/owner/data/revision/main": _listing(["data/rows.jsonl", "data/rows-2.jsonl", "data/rest.jsonl"]),
     **{f"/owner/model/resolve/{COMMIT}/{name}": _file(content) for name, content in MODEL_FILES.items()},
     f"/datasets/owner/data/resolve/{COMMIT}/data/rows.jsonl": _file(b"rows"),
+    f"/datasets/owner/data/resolve/{COMMIT}/data/rows-2.jsonl": _file(b"more"),
 }
 
 
@@ -282,6 +304,12 @@ def test_a_model_of_the_hub_is_downloaded_without_its_litter(hub_reads: list[str
 def test_a_file_of_a_dataset_is_downloaded(hub_reads: list[str], tmp_path: Path) -> None:
     path = resolve("hf://datasets/owner/data/data/rows.jsonl", FOLDER_STORE, tmp_path, INSTRUCTIONS)
     assert path.read_bytes() == b"rows"
+    assert hub_reads
+
+
+def test_several_files_of_a_dataset_are_downloaded_in_order(hub_reads: list[str], tmp_path: Path) -> None:
+    files = resolve_files("hf://datasets/owner/data@main/data/rows*.jsonl", FOLDER_STORE, tmp_path, INSTRUCTIONS)
+    assert [path.read_bytes() for path in files] == [b"more", b"rows"]
     assert hub_reads
 
 

@@ -27,7 +27,7 @@ def source(text_field: str = "text", **fields: Any) -> Instructions:
 
 def read_instructions(path: Path, text_field: str, **fields: Any) -> tuple[list[Instruction], dict[Drop, int]]:
     drops: Counter[Drop] = Counter()
-    return list(scan_instructions(path, source(text_field, **fields), drops)), dict(drops)
+    return list(scan_instructions([path], source(text_field, **fields), drops)), dict(drops)
 
 
 def invalid(path: Path, says: str) -> None:
@@ -124,7 +124,7 @@ def test_scanning_takes_little_memory(tmp_path: Path) -> None:
     drops: Counter[Drop] = Counter()
     tracemalloc.start()
     try:
-        assert sum(1 for _ in scan_instructions(path, source(), drops)) == 3000
+        assert sum(1 for _ in scan_instructions([path], source(), drops)) == 3000
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -202,6 +202,20 @@ def test_every_row_is_used_or_counted(texts: list[str | None], same: bool, engli
         rows, drops = read_instructions(path, "text", **fields)
     assert len(rows) + sum(drops.values()) == len(texts) + 1
     assert len({row.id for row in rows}) == len(rows)
+
+
+def test_a_system_message_is_not_the_assistants(tmp_path: Path) -> None:
+    turns = [{"role": "system", "content": "be brief"}, *talk("one", "answer", "two")]
+    [row] = read_instructions(as_lines(tmp_path / "file", [{"messages": turns}]), "messages", multiTurn="render")[0]
+    assert row.text == "System: be brief\n\nUser: one\n\nAssistant: answer\n\nUser: two"
+
+
+def test_several_files_are_one(tmp_path: Path) -> None:
+    one = as_parquet(tmp_path / "one", [{"text": text} for text in ("a", "b", "")])
+    other = as_lines(tmp_path / "other", [{"text": text} for text in ("b", "c", "d")])
+    drops: Counter[Drop] = Counter()
+    assert [row.text for row in scan_instructions([one, other], source(limit=3), drops)] == ["a", "b", "c"]
+    assert drops == {Drop.NO_TEXT: 1, Drop.DUPLICATE: 1}
 
 
 @WRITERS

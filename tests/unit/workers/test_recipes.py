@@ -58,6 +58,17 @@ def test_generate_writes_a_row_an_instruction_in_order(bench: "Bench") -> None:
     assert manifest(context).drops == {}
 
 
+def test_instructions_in_several_files_are_like_those_in_one(bench: "Bench") -> None:
+    whole = make_pairs(bench)
+    lines = (bench.folder / "instructions.jsonl").read_text().splitlines()
+    for name, part in (("part-1.jsonl", lines[:4]), ("part-2.jsonl", lines[4:])):
+        (bench.folder / name).write_text("\n".join(part))
+    spec = {"instructions": {"uri": f"file://{bench.folder}/part-*.jsonl"}, "store": {"uri": f"file://{bench.folder}/other"}}
+    parts = make_pairs(bench, **spec)
+    assert rows(parts) == rows(whole)
+    assert manifest(parts).inputs["instructions"] != manifest(whole).inputs["instructions"]
+
+
 def test_the_variation_prompt_shows_instruction_and_answer(bench: "Bench") -> None:
     row = rows(make_pairs(bench))[0]
     asked = next(text for text in bench.engine.asked if "<instruction>" in text)
