@@ -15,13 +15,17 @@ from selftrain.api.v1alpha1 import RULES
 
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 ROOT = Path(__file__).parents[3]
-GOOD = [*sorted(RUNS.glob("good/*.yaml")), *sorted(ROOT.glob("examples/*/run*.yaml"))]
+STUDY = "study.yaml"
+"""No manifest but changes to one; hack/study reads it."""
+ABLATIONS = [path for path in sorted(ROOT.glob("examples/ablations/*.yaml")) if path.name != STUDY]
+GOOD = [*sorted(RUNS.glob("good/*.yaml")), *sorted(ROOT.glob("examples/*/run*.yaml")), *ABLATIONS]
 BAD = sorted(RUNS.glob("bad/*.yaml"))
 
 
 def test_the_corpus_is_found() -> None:
     assert len(GOOD) >= 3
     assert len(BAD) >= 25
+    assert {path.stem for path in ABLATIONS} >= {f"source-{name}" for name in ("reasoning", "coding", "maths", "safety")}
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
@@ -49,6 +53,12 @@ def test_manifests_in_the_readme_are_accepted() -> None:
     assert blocks
     for block in blocks:
         run_of(yaml.safe_load(block))
+
+
+def test_manifests_that_are_compared_differ_in_what_is_compared_alone() -> None:
+    specs = [yaml.safe_load(path.read_text())["spec"] for path in ABLATIONS if path.stem.startswith("source-")]
+    assert len({str(spec.pop("instructions")) for spec in specs}) == len(specs)
+    assert len({str(spec) for spec in specs}) == 1
 
 
 def test_null_is_the_same_as_absent() -> None:
