@@ -4,10 +4,13 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from selftrain.api.records import Manifest, Work
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
+from selftrain.api.records import Drop, Manifest, Shard, Work
 from selftrain.api.stages import Stage
 from selftrain.api.v1alpha1 import Generate
 from selftrain.storage.commit import read_manifest
@@ -87,11 +90,11 @@ def test_the_limit_is_the_models(sampler: Sampler) -> None:
     assert sampler.engine.limit == 2048
 
 
-def context(folder: Path, stage: Stage) -> Context:
+def context(folder: Path, stage: Stage, **instructions: Any) -> Context:
     spec = {
         "model": {"uri": f"file://{MICRO}/model"},
         "store": {"uri": f"file://{folder}/store"},
-        "instructions": {"uri": f"file://{MICRO}/instructions.jsonl"},
+        "instructions": {"uri": f"file://{MICRO}/instructions.jsonl", **instructions},
         "generate": {"shards": 3, "maxTokens": 48, "maxSequences": 32},
         "judge": {"shards": 4, "maxTokens": 48, "maxSequences": 32, "samples": 4},
     }
@@ -123,3 +126,22 @@ def test_stages_resume_byte_by_byte(sampler: Sampler, tmp_path: Path) -> None:
     select.run(selecting)
     kept = manifest(selecting).counts
     assert kept["kept A"] == kept["kept B"] > 0
+
+
+def markers(stage: Context) -> list[Shard]:
+    return [Shard.model_validate_json(stage.store.read(stage.layout.shard_marker(stage.work.step, number))) for number in range(3)]
+
+
+def test_what_is_no_classification_is_counted(sampler: Sampler, tmp_path: Path) -> None:
+    """The micro model answers the instruction instead, and no grammar makes it name a class: nobody gets an answer."""
+    generating = context(tmp_path, Stage.GENERATE, classify={"categories": ["coding"]})
+    written = []
+    for _ in range(2):
+        with pytest.raises(UserError, match="unclassified") as error:
+            generate.run(generating, lambda *_: sampler)
+        assert error.value.reason is Reason.NO_PAIRS
+        written.append(markers(generating))
+        generating.store.delete([generating.layout.shard_marker(generating.work.step, 1)])
+    first, again = written
+    assert [marker.part for marker in again] == [marker.part for marker in first]
+    assert all(marker.drops == {Drop.UNCLASSIFIED: marker.counts["instructions"]} and marker.tokens > 0 for marker in first)

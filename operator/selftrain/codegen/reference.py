@@ -101,7 +101,7 @@ def _type(node: Node, defs: dict[str, Node]) -> str:
     if "anyOf" in node:
         return _type(node["anyOf"][0], defs)
     if "enum" in node:
-        return "one of " + ", ".join(f"`{value}`" for value in node["enum"]) if len(node["enum"]) <= 12 else "a reason"  # noqa: PLR2004
+        return "one of " + ", ".join(f"`{value}`" for value in node["enum"]) if len(node["enum"]) <= 15 else "a reason"  # noqa: PLR2004
     if "const" in node:
         return f"`{node['const']}`"
     match node["type"]:

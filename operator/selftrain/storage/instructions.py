@@ -34,10 +34,8 @@ def instruction_id(text: bytes) -> str:
 def scan_instructions(paths: Sequence[Path], source: Instructions, drops: Counter[Drop]) -> Iterator[Instruction]:
     """The first distinct instructions up to the limit, one at a time, from one file after the other.
 
-    `drops` counts what was left out on the way there.
-
-    Takes about 100 bytes of memory an instruction for telling duplicates, and 1.2 kB more for near ones, whatever the length of
-    their texts.
+    `drops` counts what was left out on the way there. Takes about 100 bytes of memory an instruction for telling duplicates, and
+    1.2 kB more for near ones, whatever the length of their texts.
     """
     sieve, kept = Sieve(source), 0
     columns = [source.text_field, *(condition.column for condition in source.where)]

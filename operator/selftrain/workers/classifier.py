@@ -47,17 +47,10 @@ class Classifier:
 
     def _ask(self, rows: Sequence[Instruction]) -> Sampled:
         sampling = Sampling(1, 0.0, 1.0, self.spec.generate.max_tokens)
-        scale = str(self.wanted.scale)
+        values = [{"instruction": row.text, "scale": str(self.wanted.scale)} for row in rows]
+        seeds = [seed_of(self.spec.seed, "generate", "classify", row.id) for row in rows]
         return self.sampler.sample_once(
-            [
-                self.sampler.request(
-                    self.template,
-                    {"instruction": row.text, "scale": scale},
-                    seed_of(self.spec.seed, "generate", "classify", row.id),
-                    sampling,
-                )
-                for row in rows
-            ]
+            [self.sampler.request(self.template, own, seed, sampling) for own, seed in zip(values, seeds, strict=True)]
         )
 
     def _read(self, samples: Sequence[Completion] | None) -> Class | Drop:
