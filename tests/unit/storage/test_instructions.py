@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections import Counter
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -202,6 +203,47 @@ def test_every_row_is_used_or_counted(texts: list[str | None], same: bool, engli
         rows, drops = read_instructions(path, "text", **fields)
     assert len(rows) + sum(drops.values()) == len(texts) + 1
     assert len({row.id for row in rows}) == len(rows)
+
+
+def wildchat(role: str, content: str) -> dict[str, Any]:
+    """A message with all the columns that WildChat-1M-Full has; `timestamp` and others are set on one side only."""
+    said = datetime(2024, 5, 1, tzinfo=UTC) if role == "assistant" else None
+    header = {"accept-language": "en", "user-agent": "any"} if role == "user" else None
+    return {"content": content, "header": header, "language": "English", "redacted": False, "role": role, "timestamp": said, "toxic": False}
+
+
+ENGLISH = [{"column": "language", "equals": "English"}]
+PUBLISHED: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "WildChat": (
+        {"textField": "conversation", "where": [*ENGLISH, {"column": "toxic", "equals": "False"}]},
+        [
+            {"conversation": [wildchat("user", text), wildchat("assistant", "Sure.")], "language": language, "toxic": toxic, "turn": 1}
+            for text, language, toxic in [("Why?", "English", False), ("Warum?", "German", False), ("Bad?", "English", True)]
+        ],
+    ),
+    "LMSYS-Chat-1M": (
+        {"textField": "conversation", "where": ENGLISH},
+        [
+            {"conversation_id": "1", "conversation": talk("Why?", "So."), "language": name}
+            for name in ("English", "unknown")
+        ],
+    ),
+    "ShareGPT": (
+        {"textField": "conversations"},
+        [{"id": "1", "conversations": talk("Why?", "So.", names=("human", "gpt"), keys=("from", "value"))}],
+    ),
+    "GSM8K": ({"textField": "question"}, [{"question": "Why?", "answer": "So. #### 1"}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_data_sets_as_they_are_published(tmp_path: Path, name: str) -> None:
+    mapping, published = PUBLISHED[name]
+    path = as_parquet(tmp_path / "file", published)
+    drops: Counter[Drop] = Counter()
+    [row] = scan_instructions([path], Instructions.model_validate({"uri": "s3://bucket/file", **mapping}), drops)
+    assert row.text == "Why?"
+    assert sum(drops.values()) == len(published) - 1
 
 
 def test_a_system_message_is_not_the_assistants(tmp_path: Path) -> None:
