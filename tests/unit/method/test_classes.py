@@ -1,7 +1,7 @@
 """Reading classifications strictly, and who is wanted."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from selftrain.api.instructions import Category, Classify, Length
@@ -50,14 +50,12 @@ def test_the_scale_is_the_highest_complexity() -> None:
     assert parse_class(text, 6) == Class(Category.CODING, 6, Length.ONE_SENTENCE)
 
 
-@settings(deadline=None)
 @given(category=st.sampled_from(Category), complexity=st.integers(1, 10), number=st.integers(0, 4))
 def test_whatever_can_be_said_is_read(category: Category, complexity: int, number: int) -> None:
     text = f"Category: {category.replace('-', ' ')}\nComplexity: {complexity}\nLength: ({'abcde'[number]})"
     assert parse_class(text, 10) == Class(category, complexity, list(Length)[number])
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="Category:Complexity:Length: 1234567890abcde()\n"))
 def test_no_text_breaks_the_parser(text: str) -> None:
     found = parse_class(text, 10)

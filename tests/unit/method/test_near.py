@@ -4,7 +4,7 @@ import random
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from selftrain.method.near import HASHES, Near, bands_of, sequences, signature
@@ -59,7 +59,6 @@ def test_different_tasks_are_not(one: str, other: str) -> None:
     assert not near(one, other)
 
 
-@settings(deadline=None)
 @given(texts=st.lists(st.text(min_size=1, max_size=30), max_size=8))
 def test_a_text_is_a_near_duplicate_of_itself_and_the_dropped_ones_are_forgotten(texts: list[str]) -> None:
     seen = Near(0.72)

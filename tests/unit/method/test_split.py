@@ -1,6 +1,6 @@
 """The split by instruction: exact in number, the same for every order of the file, another one for another seed."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from selftrain.api.records import Split
@@ -9,7 +9,6 @@ from selftrain.method.split import hold_out, split_of
 IDS = [f"{number:016x}" for number in range(200)]
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**31), ids=st.permutations(IDS[:30]), count=st.integers(0, 30))
 def test_as_many_are_held_out_as_asked_for_whatever_the_order(seed: int, ids: list[str], count: int) -> None:
     out = hold_out(seed, ids, count)

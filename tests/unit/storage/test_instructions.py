@@ -193,7 +193,7 @@ def test_other_languages_and_near_duplicates(
     assert left_out == drops
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(texts=st.lists(st.sampled_from(MIXED) | st.text(max_size=40), min_size=1, max_size=12), same=st.booleans(), english=st.booleans())
 def test_every_row_is_used_or_counted(texts: list[str | None], same: bool, english: bool) -> None:
     fields: dict[str, Any] = {"nearDuplicates": "0.72"} if same else {}
