@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from selftrain.api.conditions import Reason
@@ -26,6 +27,7 @@ from selftrain.workers.sampling import Sampler, load_sampler
 MICRO = Path(__file__).parents[1] / "fixtures/micro"
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # the engine's own warnings are its makers' affair
 SETTINGS = Generate(max_tokens=48, max_sequences=32, top_p="1.0")
+INSTRUCTIONS = {"uri": f"file://{MICRO}/instructions.jsonl"}
 PROMPTS = [f"Which number comes after {number}?" for number in range(40)]
 
 
@@ -90,13 +92,14 @@ def test_the_limit_is_the_models(sampler: Sampler) -> None:
     assert sampler.engine.limit == 2048
 
 
-def context(folder: Path, stage: Stage, **instructions: Any) -> Context:
+def context(folder: Path, stage: Stage, **changes: Any) -> Context:
     spec = {
         "model": {"uri": f"file://{MICRO}/model"},
         "store": {"uri": f"file://{folder}/store"},
-        "instructions": {"uri": f"file://{MICRO}/instructions.jsonl", **instructions},
+        "instructions": INSTRUCTIONS,
         "generate": {"shards": 3, "maxTokens": 48, "maxSequences": 32},
         "judge": {"shards": 4, "maxTokens": 48, "maxSequences": 32, "samples": 4},
+        **changes,
     }
     work = Work.model_validate({"run": {"name": "micro"}, "iteration": 1, "stage": stage, "attempt": 1, "spec": spec})
     scratch = folder / f"scratch-{stage}"
@@ -134,7 +137,7 @@ def markers(stage: Context) -> list[Shard]:
 
 def test_what_is_no_classification_is_counted(sampler: Sampler, tmp_path: Path) -> None:
     """The micro model answers the instruction instead, and no grammar makes it name a class: nobody gets an answer."""
-    generating = context(tmp_path, Stage.GENERATE, classify={"categories": ["coding"]})
+    generating = context(tmp_path, Stage.GENERATE, instructions={**INSTRUCTIONS, "classify": {"categories": ["coding"]}})
     written = []
     for _ in range(2):
         with pytest.raises(UserError, match="unclassified") as error:
@@ -145,3 +148,17 @@ def test_what_is_no_classification_is_counted(sampler: Sampler, tmp_path: Path) 
     first, again = written
     assert [marker.part for marker in again] == [marker.part for marker in first]
     assert all(marker.drops == {Drop.UNCLASSIFIED: marker.counts["instructions"]} and marker.tokens > 0 for marker in first)
+
+
+def test_the_generator_rewrites_its_answers(sampler: Sampler, tmp_path: Path) -> None:
+    """The micro model knows the tags and no more; what it says between them stands for a worse answer."""
+    kinds = ("error", "final-answer", "constraint")
+    negatives = [{"kind": kind} for kind in kinds]
+    generating = context(tmp_path, Stage.GENERATE, generate={"shards": 3, "maxTokens": 64, "maxSequences": 32, "negatives": negatives})
+    generate.run(generating, lambda *_: sampler)
+    counts, drops = manifest(generating).counts, manifest(generating).drops
+    assert counts["pairs"] + sum(drops.values()) == counts["rows"] == 24
+    made = [row for part in manifest(generating).parts for row in pq.read_table(tmp_path / "store" / part.key).to_pylist()]
+    pairs = [row for row in made if row["dropped"] is None]
+    assert {row["kind"] for row in pairs} == set(kinds)
+    assert all(row["rejected"] not in ("", row["chosen"]) and "<" not in row["rejected"] for row in pairs)

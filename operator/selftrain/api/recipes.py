@@ -11,6 +11,17 @@ class NegativeKind(StrEnum):
     """a good answer to a similar but different instruction (paper)"""
     DISAGREEMENT = "disagreement"
     """an answer to the instruction itself that most of the generator's other answers contradict"""
+    ERROR = "error"
+    """the better answer with one mistake in it, put in by the generator"""
+    FINAL_ANSWER = "final-answer"
+    """the better answer with another result"""
+    CONSTRAINT = "constraint"
+    """the better answer, but it no longer does one thing that the instruction asks for"""
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the generator is asked to make its better answer worse."""
+        return self in (NegativeKind.ERROR, NegativeKind.FINAL_ANSWER, NegativeKind.CONSTRAINT)
 
 
 class Objective(StrEnum):

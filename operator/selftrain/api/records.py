@@ -71,7 +71,7 @@ class Drop(StrEnum):
     EMPTY_ANSWER = "empty-answer"
     """generate: the answer has no text"""
     MALFORMED = "malformed"
-    """generate: the variation lacks its tagged blocks"""
+    """generate: the variation or the rewritten answer lacks its tagged blocks"""
     SAME_INSTRUCTION = "same-instruction"
     """generate: the variation is the instruction itself"""
     SAME_ANSWER = "same-answer"

@@ -108,6 +108,9 @@ class Prompts(ApiModel):
     variation: PromptTemplate | None = None
     """Asks for a similar but different instruction and a good answer to it, between <instruction> and <answer> tags.
     Placeholders: {{instruction}}, {{answer}}."""
+    rewrite: PromptTemplate | None = None
+    """Asks for the answer with a change for the worse, between <answer> tags. Placeholders: {{instruction}}, {{answer}} and {{change}},
+    where it is said what a kind of worse answer changes; a template without it asks for the same change whatever the kind."""
     judge: PromptTemplate | None = None
     """Asks for a judgment ending in [[A]] or [[B]]. Placeholders: {{instruction}}, {{answer_a}}, {{answer_b}}."""
 
@@ -166,7 +169,8 @@ class Negative(ApiModel):
     kind: NegativeKind
     """A variation is a good answer to a similar but different instruction (paper). A disagreement is an answer that most of the
     generator's other answers to the same instruction contradict; it needs generate.answers above 1, and answers short enough to be
-    equal."""
+    equal. The generator can also rewrite its better answer: with one mistake (error), with another result (final-answer) or without
+    one thing that the instruction asks for (constraint)."""
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often this kind is tried first, beside the others' weights. Where it yields nothing, the next kind is tried."""
 

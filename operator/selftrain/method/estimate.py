@@ -78,13 +78,16 @@ def estimate(spec: Spec, known: Assumptions, peak: float) -> Iterator[Estimate]:
 
 def _generate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     recipe = spec.resolved
-    weights = recipe.negatives
     classified, answered = known.instructions if _classifies(spec) else 0, _wanted(spec, known, known.instructions)
-    varied = answered * weights.get(NegativeKind.VARIATION, 0) / sum(weights.values())
-    written = classified * known.class_tokens + answered * recipe.answers * known.answer_tokens + varied * known.variation_tokens
-    read = classified * (known.instruction_tokens + known.template_tokens) + answered * known.instruction_tokens + varied * _prompt(known)
+    each = answered / sum(recipe.negatives.values())
+    varied = each * recipe.negatives.get(NegativeKind.VARIATION, 0)
+    rewritten = each * sum(weight for kind, weight in recipe.negatives.items() if kind.rewrites)
+    answers = answered * recipe.answers + rewritten
+    written = classified * known.class_tokens + answers * known.answer_tokens + varied * known.variation_tokens
+    read = classified * (known.instruction_tokens + known.template_tokens) + answered * known.instruction_tokens
+    read += (varied + rewritten) * _prompt(known)
     texts = answered * known.usable * (2 * known.instruction_tokens + 2 * known.answer_tokens)
-    return _sampled(Stage.GENERATE, (classified + answered * recipe.answers + varied, read, written, texts), known, peak)
+    return _sampled(Stage.GENERATE, (classified + answers + varied, read, written, texts), known, peak)
 
 
 def _judge(spec: Spec, known: Assumptions, peak: float) -> Estimate:

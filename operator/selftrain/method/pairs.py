@@ -1,9 +1,10 @@
-"""A pair: the answer to the instruction, and the answer to its variation, which is the worse one by construction."""
+"""A pair: the answer to the instruction, and one that is worse by construction."""
 
 from dataclasses import dataclass
 
 from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop, Order
+from selftrain.method.rewriting import parse_rewritten
 from selftrain.method.variation import parse_variation
 
 
@@ -46,6 +47,16 @@ def build_pair(instruction: str, answer: Written, variation: Written) -> Pair | 
     if _same(varied.answer, chosen):
         return Drop.SAME_ANSWER
     return Pair(chosen, varied.answer, NegativeKind.VARIATION, varied.instruction)
+
+
+def build_rewritten(kind: NegativeKind, answer: Written, rewritten: Written) -> Pair | Drop:
+    """The pair of an answer and the same answer made worse, or what is wrong with the latter."""
+    if not rewritten.whole:
+        return Drop.TRUNCATED
+    chosen, worse = answer.text.strip(), parse_rewritten(rewritten.text)
+    if isinstance(worse, Drop):
+        return worse
+    return Drop.SAME_ANSWER if _same(worse, chosen) else Pair(chosen, worse, kind)
 
 
 def shown(instruction: str, chosen: str, rejected: str, order: Order) -> dict[str, str]:

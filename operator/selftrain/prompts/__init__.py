@@ -10,10 +10,12 @@ from typing import Literal
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.recipes import NegativeKind
 from selftrain.api.v1alpha1 import Prompts, PromptTemplate
 from selftrain.prompts.quoting import PLACEHOLDER, Structure
 
-PromptName = Literal["classify", "answer", "variation", "judge"]
+PromptName = Literal["classify", "answer", "variation", "rewrite", "judge"]
+CHANGE = "{{change}}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ def resolve(prompts: Prompts, name: PromptName) -> Template:
         allowed = ", ".join(f"{{{{{word}}}}}" for word in sorted(required | optional))
         raise _invalid(name, f"has the unknown placeholder {{{{{unknown[0]}}}}}", f"known here: {allowed}")
     return template
+
+
+def rewriting(prompts: Prompts, kind: NegativeKind) -> Template:
+    """The template by which an answer is rewritten, with what this kind changes put in. Raises UserError as `resolve` does."""
+    template, (changes, _) = resolve(prompts, "rewrite"), _built_in("rewrite")
+    system = None if template.system is None else template.system.replace(CHANGE, changes[kind])
+    return Template(system, template.user.replace(CHANGE, changes[kind]))
 
 
 def _built_in(name: PromptName) -> tuple[dict[str, str], str]:

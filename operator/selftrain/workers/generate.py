@@ -13,7 +13,7 @@ from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop, Split
 from selftrain.api.v1alpha1 import Labelled, Spec
 from selftrain.method.split import hold_out, split_of
-from selftrain.prompts import PromptName, Template, resolve
+from selftrain.prompts import Template, resolve, rewriting
 from selftrain.storage.benchmarks import HeldOut, read_benchmark
 from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions
@@ -33,19 +33,18 @@ HELD_OUT = "pairs held out"
 def run(context: Context, load: Load = load_sampler) -> None:
     """Make pairs, shard by shard: the synthetic ones first, then the labelled ones, which are only copied."""
     spec = context.work.spec
-    templates = {name: resolve(spec.prompts, name) for name in prompt_names(spec)}
-    sources, (model_name, model) = read_sources(context), generator(context)
-    completions = spec.resolved.answers + len(templates) - 1  # one for each of the other prompts
+    prompts, sources, (model_name, model) = templates(spec), read_sources(context), generator(context)
+    completions = spec.resolved.answers + len(prompts) - 1  # one for each of the other prompts
     synthetic = cut(sources.count, spec.generate.shards, completions)
     copied = cut(len(sources.labelled), 1, 1)
     stage = ShardedStage(
         context, pairs_schema(spec.instructions), synthetic + copied,
         inputs={**sources.digests, model_name: model.digest},
-        prompts=digests(templates),
+        prompts=digests(prompts),
     )  # fmt: skip
     missing = stage.missing(spec.generate.parallelism)
     if sampled := [shard for shard in missing if shard < synthetic]:
-        make = maker(load(model.path, spec.generate, list(templates.values())), templates, spec)
+        make = maker(load(model.path, spec.generate, list(prompts.values())), prompts, spec)
         with context.drain.deferred():
             for shard, rows in _cut(sources, synthetic, stage.undrained(sampled)):
                 stage.write(shard, marked(make(rows), sources.held_out))
@@ -58,18 +57,19 @@ def run(context: Context, load: Load = load_sampler) -> None:
         stage.commit(done, {"rows": sources.count + len(sources.labelled) + sum(sources.drops.values())}, sources.drops)
 
 
-def prompt_names(spec: Spec) -> tuple[PromptName, ...]:
-    """The prompts that the generator is asked."""
-    classify: tuple[PromptName, ...] = ("classify",) if spec.instructions and spec.instructions.classify else ()
-    return (*classify, "answer", "variation")
+def templates(spec: Spec) -> dict[str, Template]:
+    """What the generator is asked, by name. Raises UserError if one of the run's own cannot be used."""
+    classify = {"classify": resolve(spec.prompts, "classify")} if spec.instructions and spec.instructions.classify else {}
+    rewritten = {kind.value: rewriting(spec.prompts, kind) for kind in spec.resolved.negatives if kind.rewrites}
+    return {**classify, "answer": resolve(spec.prompts, "answer"), "variation": resolve(spec.prompts, "variation"), **rewritten}
 
 
-def maker(sampler: Sampler, templates: Mapping[PromptName, Template], spec: Spec) -> Write:
+def maker(sampler: Sampler, prompts: Mapping[str, Template], spec: Spec) -> Write:
     """What makes the pairs of a shard's instructions."""
-    writer = Writer(sampler, templates["answer"], templates["variation"], spec)
+    writer = Writer(sampler, prompts, spec)
     if spec.instructions is None or spec.instructions.classify is None:
         return writer.make
-    return partial(Classifier(sampler, templates["classify"], spec.instructions.classify, spec).make, write=writer.make)
+    return partial(Classifier(sampler, prompts["classify"], spec.instructions.classify, spec).make, write=writer.make)
 
 
 @dataclass(frozen=True)

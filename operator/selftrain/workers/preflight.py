@@ -1,15 +1,14 @@
 """What the first stage checks before anything is computed, so that a wrong manifest is told within minutes."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 
-from selftrain.prompts import PromptName, Template, resolve
+from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import read_benchmark
 from selftrain.storage.open import probe
 from selftrain.workers.chat import load_tokenizer
 from selftrain.workers.context import Context, benchmark, freeze, generator_settings, seed
-from selftrain.workers.generate import prompt_names, read_sources
+from selftrain.workers.generate import read_sources, templates
 from selftrain.workers.models import read_facts
 from selftrain.workers.sampling import check_room
 from selftrain.workers.shards import digests
@@ -21,7 +20,7 @@ def run(context: Context) -> None:
     """Check store, prompts, inputs and models, then freeze their digests in run.json."""
     spec = context.work.spec
     probe(context.store)
-    templates = {name: resolve(spec.prompts, name) for name in (*prompt_names(spec), "judge")}
+    prompts = {**templates(spec), "judge": resolve(spec.prompts, "judge")}
     sources = read_sources(context)
     left_out = {str(reason): count for reason, count in sources.drops.items()}
     log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, left_out, len(sources.labelled))
@@ -29,19 +28,19 @@ def run(context: Context) -> None:
     for entry in spec.evaluate.benchmarks:
         log.info("preflight: benchmark %s has %d pairs", entry.name, len(read_benchmark(files[entry.name].path, entry.format)))
     model = seed(context)
-    _check_models(context, model.path, templates)
-    prompts = {f"prompt/{name}": digest for name, digest in digests(templates).items()}
+    _check_models(context, model.path)
+    asked = {f"prompt/{name}": digest for name, digest in digests(prompts).items()}
     held_out = {f"benchmark/{name}": file.digest for name, file in files.items()}
-    freeze(context, {**sources.digests, "model": model.digest, **held_out, **prompts})
+    freeze(context, {**sources.digests, "model": model.digest, **held_out, **asked})
 
 
-def _check_models(context: Context, model: Path, templates: Mapping[PromptName, Template]) -> None:
+def _check_models(context: Context, model: Path) -> None:
     """Both models must have room for every prompt they will be given."""
     spec = context.work.spec
-    asked = [templates[name] for name in prompt_names(spec)]
+    judge = resolve(spec.prompts, "judge")
     tokenizer, facts = load_tokenizer(model), read_facts(model)
-    check_room(tokenizer, facts, spec.judge, [templates["judge"]])
+    check_room(tokenizer, facts, spec.judge, [judge])
     if spec.evaluate.benchmarks:
-        check_room(tokenizer, facts, spec.evaluate, [templates["judge"]])
+        check_room(tokenizer, facts, spec.evaluate, [judge])
     generator = generator_settings(context)
-    check_room(load_tokenizer(generator), read_facts(generator), spec.generate, asked)
+    check_room(load_tokenizer(generator), read_facts(generator), spec.generate, [*templates(spec).values()])

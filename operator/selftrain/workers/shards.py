@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 
 from selftrain.api.records import BenchmarkResult, Drop, Manifest, Shard
-from selftrain.prompts import PromptName, Template
+from selftrain.prompts import Template
 from selftrain.storage.commit import commit, committed_shards, work_digest, write_shard
 from selftrain.storage.tables import write_table
 from selftrain.workers.context import Context
@@ -123,7 +123,7 @@ def bounds(items: int, shards: int, shard: int) -> tuple[int, int]:
     return items * shard // shards, items * (shard + 1) // shards
 
 
-def digests(templates: Mapping[PromptName, Template]) -> dict[str, str]:
+def digests(templates: Mapping[str, Template]) -> dict[str, str]:
     """Digests of templates by name."""
     return {name: template.sha256 for name, template in templates.items()}
 

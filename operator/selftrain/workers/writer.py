@@ -9,7 +9,7 @@ from selftrain.api.records import Drop
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Spec
 from selftrain.method.negatives import Agreement, agree, disagreeing, order_of
-from selftrain.method.pairs import Pair, Written, build_pair
+from selftrain.method.pairs import Pair, Written, build_pair, build_rewritten
 from selftrain.prompts import Template
 from selftrain.storage.instructions import Instruction
 from selftrain.workers.engine import Completion, Sampling
@@ -32,6 +32,8 @@ class Draft:
 
 Open = tuple[Draft, Agreement]
 """A draft that another kind may still make a pair of."""
+Prompt = tuple[str, Instruction, Mapping[str, str]]
+"""The template's name, what it is about, and its values."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Writer:
     """Writes the pairs of a shard."""
 
     sampler: Sampler
-    answer: Template
-    variation: Template
+    templates: Mapping[str, Template]
+    """By name: of the answer, and of each kind of worse answer that is asked for."""
     spec: Spec
 
     def make(self, rows: Sequence[Instruction]) -> Made:
@@ -62,8 +64,8 @@ class Writer:
         )
 
     def _answer(self, drafts: Sequence[Draft]) -> Sampled:
-        prompts = [(draft.row, {"instruction": draft.row.text}) for draft in drafts]
-        sampled = self._ask("answer", self.answer, prompts, self.spec.resolved.answers)
+        prompts = [("answer", draft.row, {"instruction": draft.row.text}) for draft in drafts]
+        sampled = self._ask(prompts, self.spec.resolved.answers)
         for draft, samples in zip(drafts, sampled.completions, strict=True):
             if samples:
                 found = agree([_written(sample) for sample in samples])
@@ -72,25 +74,32 @@ class Writer:
 
     def _try_next(self, waiting: Sequence[Open]) -> Sampled:
         """The next kind of each draft; those that need the engine are asked together."""
-        varied: list[Open] = []
+        asked: list[tuple[Draft, Agreement, NegativeKind]] = []
         for draft, agreement in waiting:
-            if draft.kinds.pop(0) is NegativeKind.VARIATION:
-                varied.append((draft, agreement))
+            kind = draft.kinds.pop(0)
+            if kind is not NegativeKind.DISAGREEMENT:
+                asked.append((draft, agreement, kind))
             elif (other := disagreeing(agreement, self.spec.seed, draft.row.id)) is not None:
-                draft.pair = Pair(agreement.chosen.text.strip(), other, NegativeKind.DISAGREEMENT)
-        prompts = [(draft.row, {"instruction": draft.row.text, "answer": found.chosen.text.strip()}) for draft, found in varied]
-        sampled = self._ask("variation", self.variation, prompts, 1)
-        for (draft, agreement), samples in zip(varied, sampled.completions, strict=True):
-            draft.pair = build_pair(draft.row.text, agreement.chosen, _written(samples[0])) if samples else Drop.TOO_LONG
+                draft.pair = Pair(agreement.chosen.text.strip(), other, kind)
+        prompts = [(kind, draft.row, {"instruction": draft.row.text, "answer": found.chosen.text.strip()}) for draft, found, kind in asked]
+        sampled = self._ask(prompts, 1)
+        for (draft, agreement, kind), samples in zip(asked, sampled.completions, strict=True):
+            draft.pair = _pair(kind, draft.row, agreement.chosen, _written(samples[0])) if samples else Drop.TOO_LONG
         return sampled
 
-    def _ask(self, name: str, template: Template, prompts: Iterable[tuple[Instruction, Mapping[str, str]]], samples: int) -> Sampled:
+    def _ask(self, prompts: Iterable[Prompt], samples: int) -> Sampled:
         settings = self.spec.generate
         sampling = Sampling(samples, float(settings.temperature), float(settings.top_p), settings.max_tokens)
         requests = [
-            self.sampler.request(template, values, seed_of(self.spec.seed, "generate", name, row.id), sampling) for row, values in prompts
+            self.sampler.request(self.templates[name], values, seed_of(self.spec.seed, "generate", name, row.id), sampling)
+            for name, row, values in prompts
         ]
         return self.sampler.sample_once(requests) if requests else Sampled([], 0.0)
+
+
+def _pair(kind: NegativeKind, row: Instruction, answer: Written, completion: Written) -> Pair | Drop:
+    """What a completion makes of an answer."""
+    return build_rewritten(kind, answer, completion) if kind.rewrites else build_pair(row.text, answer, completion)
 
 
 def _written(sample: Completion) -> Written:

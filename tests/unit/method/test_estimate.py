@@ -69,6 +69,14 @@ def test_held_out_instructions_get_answers_and_no_judgments() -> None:
     assert split[Stage.JUDGE].items == plain[Stage.JUDGE].items * 0.75
 
 
+def test_a_rewritten_answer_is_one_more_answer() -> None:
+    plain = found()[Stage.GENERATE]
+    generate = {"negatives": [{"kind": "error", "weight": 3}, {"kind": "variation"}]}
+    rewritten = found(generate={**yaml.safe_load(DEMO.read_text())["spec"]["generate"], **generate})[Stage.GENERATE]
+    assert rewritten.items == plain.items
+    assert plain.written_tokens - rewritten.written_tokens == pytest.approx(200 * 3 / 4 * (27 - 10.6))
+
+
 def test_a_70b_run_has_the_papers_size() -> None:
     """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
     body = yaml.safe_load((Path(__file__).parents[2] / "fixtures/runs/good/gpu-70b.yaml").read_text())

@@ -1,6 +1,7 @@
 """Prompt templates: what is built in, what is refused, and that values are never read as templates."""
 
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,12 +10,14 @@ from hypothesis import strategies as st
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.instructions import Category
+from selftrain.api.recipes import NegativeKind
 from selftrain.api.v1alpha1 import Prompts, PromptTemplate
 from selftrain.method.classes import LABELS, LENGTHS
-from selftrain.prompts import PromptName, Template, resolve
+from selftrain.prompts import PromptName, Template, resolve, rewriting
 
-NAMES: tuple[PromptName, ...] = ("classify", "answer", "variation", "judge")
-VALUES = {"instruction": "i", "scale": "10", "answer": "x", "answer_a": "a", "answer_b": "b"}
+NAMES: tuple[PromptName, ...] = get_args(PromptName)
+VALUES = {"instruction": "i", "scale": "10", "answer": "x", "change": "c", "answer_a": "a", "answer_b": "b"}
+REWRITING = [kind for kind in NegativeKind if kind.rewrites]
 
 
 def own(name: PromptName, user: str, system: str | None = None) -> Template:
@@ -31,8 +34,9 @@ def test_built_in_templates_are_valid_and_complete(name: PromptName) -> None:
 
 
 def test_built_in_templates_say_what_the_parsers_read() -> None:
-    variation, judge = (resolve(Prompts(), name).user for name in ("variation", "judge"))
+    variation, judge, rewrite = (resolve(Prompts(), name).user for name in ("variation", "judge", "rewrite"))
     assert all(tag in variation for tag in ("<instruction>", "</instruction>", "<answer>", "</answer>"))
+    assert all(tag in rewrite for tag in ("<answer>", "</answer>"))
     assert "[[A]]" in judge
     assert "[[B]]" in judge
 
@@ -80,6 +84,23 @@ def test_a_wrong_placeholder_is_named(name: PromptName, user: str, word: str) ->
 
 def test_a_variation_need_not_show_the_answer() -> None:
     assert own("variation", "{{instruction}}").messages(VALUES)[0]["content"] == "i"
+
+
+def test_each_kind_of_rewriting_asks_for_a_change_of_its_own() -> None:
+    asked = {kind: rewriting(Prompts(), kind) for kind in REWRITING}
+    assert len(asked) == 3
+    assert len({template.sha256 for template in asked.values()}) == 3, "the lineage tells the kinds apart"
+    assert all("{{" not in template.messages(VALUES)[0]["content"] for template in asked.values())
+
+
+@pytest.mark.parametrize("kind", REWRITING)
+def test_an_own_template_may_say_the_change_itself_or_leave_it_to_the_kind(kind: NegativeKind) -> None:
+    left = Prompts(rewrite=PromptTemplate(system="Do this. {{change}}", user="{{instruction}}|{{answer}}"))
+    said = Prompts(rewrite=PromptTemplate(user="Misspell a word: {{instruction}}|{{answer}}"))
+    system, user = (message["content"] for message in rewriting(left, kind).messages(VALUES))
+    assert system.removeprefix("Do this. ") in rewriting(Prompts(), kind).user
+    assert user == "i|x"
+    assert rewriting(said, kind).messages(VALUES)[0]["content"] == "Misspell a word: i|x"
 
 
 def test_other_braces_are_text() -> None:

@@ -28,6 +28,16 @@ def test_a_good_run_is_frozen(bench: "Bench") -> None:
     assert [info.key for info in context.store.list("")] == [context.layout.run]
 
 
+def test_the_prompt_of_each_kind_of_rewriting_is_frozen(bench: "Bench") -> None:
+    context = bench.context(
+        Stage.EVALUATE, iteration=0, generate={"maxTokens": 64, "negatives": [{"kind": "error"}, {"kind": "constraint"}]}
+    )
+    preflight.run(context)
+    frozen = Frozen.model_validate_json(context.store.read(context.layout.run)).inputs
+    assert frozen["prompt/error"] != frozen["prompt/constraint"]
+    assert "prompt/final-answer" not in frozen
+
+
 def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
     preflight.run(bench.context(Stage.EVALUATE, iteration=0))
     bench.write_instructions(["Something else."])
@@ -43,6 +53,11 @@ def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
         ({"instructions": {"uri": "file:///nowhere/x.jsonl"}}, Reason.INSTRUCTIONS_NOT_FOUND, "/nowhere/x.jsonl"),
         ({"evaluate": {"benchmarks": [{"name": "x", "uri": "file:///nowhere/b"}]}}, Reason.BENCHMARK_NOT_FOUND, "/nowhere/b"),
         ({"prompts": {"judge": {"user": "Judge!"}}}, Reason.PROMPT_INVALID, "{{answer_a}}"),
+        (
+            {"generate": {"negatives": [{"kind": "error"}]}, "prompts": {"rewrite": {"user": "{{answer}}"}}},
+            Reason.PROMPT_INVALID,
+            "{{instruction}}",
+        ),
         ({"generator": {"uri": "file:///nowhere/generator"}}, Reason.MODEL_NOT_FOUND, "spec.generator.uri"),
         ({"judge": {"maxModelLength": 65536}}, Reason.MODEL_UNUSABLE, "65536"),
         ({"judge": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "2048"),

@@ -322,6 +322,61 @@ def test_answers_without_a_majority_still_stand_beside_a_variation(bench: "Bench
     assert manifest(context).drops == {}
 
 
+KINDS = ("error", "final-answer", "constraint")
+
+
+def by_kind(text: str, seed: int) -> str:
+    """Rewritten answers that tell which kind was asked for; all else as `by_seed` says it."""
+    if "<answer>" not in text or "<instruction>" in text:
+        return by_seed(text, seed)
+    kind = next(kind for kind, words in zip(KINDS, ("one mistake", "another result", "miss exactly"), strict=True) if words in text)
+    return f"<answer>Worse by {kind}.</answer>"
+
+
+def test_the_generator_makes_its_own_answer_worse(bench: "Bench") -> None:
+    bench.engine.say = by_kind
+    context = make_pairs(bench, generate={"shards": 2, "negatives": [{"kind": kind} for kind in KINDS]})
+    made = rows(context)
+    assert {row["kind"] for row in made} == set(KINDS)
+    assert all(row["rejected"] == f"Worse by {row['kind']}." and row["variation"] is None for row in made)
+    asked = [text for text in bench.engine.asked if "<answer>" in text]
+    assert len(asked) == 10
+    assert all(any(row["chosen"] in text and row["instruction"] in text for text in asked) for row in made)
+    assert manifest(context).prompts.keys() == {"answer", "variation", *KINDS}
+    assert sum(manifest(context).counts[f"pairs by {kind}"] for kind in KINDS) == manifest(context).counts["pairs"] == 10
+
+
+def test_how_shards_are_cut_does_not_change_what_is_rewritten(bench: "Bench") -> None:
+    bench.engine.say = lambda text, seed: f"<answer>{seed}</answer>" if "<answer>" in text else f"{seed}"
+    kinds = [{"kind": kind, "weight": weight} for weight, kind in enumerate((*KINDS, "variation"), start=1)]
+    made = [
+        rows(make_pairs(bench, generate={"shards": cut, "negatives": kinds}, store={"uri": f"file://{bench.folder}/{cut}"}))
+        for cut in (1, 7)
+    ]
+    assert made[0] == made[1]
+    assert len({row["rejected"] for row in made[0]}) == 10
+
+
+def test_a_rewritten_answer_that_cannot_be_used_gives_way_to_the_next_kind(bench: "Bench") -> None:
+    """What each kind makes of an instruction; the last thing that was wrong is the reason where no kind is left."""
+    tried = {"0": "4", "1": " ", "2": "<instruction>no</instruction>", "3": "wrong"}
+
+    def say(text: str, seed: int) -> str:
+        number = text.split("Do thing ")[1].split(".", maxsplit=1)[0]
+        if "<instruction>" in text:
+            return "no tags" if number == "0" else by_seed(text, seed)
+        return f"<answer>{tried.get(number, 'half right')}</answer>" if "<answer>" in text else "4"
+
+    bench.engine.say = say
+    context = make_pairs(bench, generate={"shards": 1, "negatives": [{"kind": "error", "weight": 1000}, {"kind": "variation"}]})
+    by_number = {row["instruction"][9:-1]: row for row in rows(context)}
+    assert by_number["0"]["dropped"] in ("malformed", "same-answer")
+    assert [by_number[number]["kind"] for number in ("1", "2")] == ["variation"] * 2
+    assert (by_number["3"]["kind"], by_number["3"]["rejected"]) == ("error", "wrong")
+    counts = manifest(context).counts
+    assert counts["rows"] == counts["pairs"] + sum(manifest(context).drops.values()) == 10
+
+
 def test_judge_writes_every_sample_of_both_orders(bench: "Bench") -> None:
     context = make_judgments(bench)
     assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0}
