@@ -31,9 +31,9 @@ def test_bad_manifests_are_refused_and_the_message_names_the_field(plane: Contro
     assert path.read_text().splitlines()[0].removeprefix("# message: ") in refused.stderr
 
 
-@pytest.mark.parametrize("field", ["model", "store", "instructions"])
+@pytest.mark.parametrize("field", ["model", "store", "instructions", "weaker"])
 def test_files_of_one_machine_are_refused(plane: ControlPlane, field: str) -> None:
-    body = yaml.safe_load((RUNS / "good" / "smallest.yaml").read_text())
+    body = yaml.safe_load((RUNS / "good" / "weaker.yaml").read_text())
     body["spec"][field]["uri"] = "file:///data"
     refused = plane.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(body), check=False)
     assert f"{field}.uri: file:// is for selftrain local only" in refused.stderr

@@ -84,7 +84,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.SUSPENDED: ("spec.suspend is true and no pod is left.", "Set spec.suspend to false to go on where it stopped."),
     Reason.NOT_SUSPENDED: ("spec.suspend is not set.", "Nothing to do."),
     Reason.DRAINING: ("spec.suspend is true and pods are finishing their shard.", "Nothing to do."),
-    Reason.MODEL_NOT_FOUND: ("No model lies at the given URI.", "Correct spec.model.uri (or spec.generator.uri)."),
+    Reason.MODEL_NOT_FOUND: ("No model lies at the given URI.", "Correct spec.model.uri (or that of spec.generator or spec.weaker)."),
     Reason.MODEL_NOT_READABLE: (
         "The model may not be read with the given credentials.",
         "Grant read access, or set spec.model.tokenSecret.",

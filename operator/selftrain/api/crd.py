@@ -30,6 +30,7 @@ LOCAL_ONLY: tuple[tuple[str, str], ...] = tuple(
         ("store.uri", "!self.store.uri.startsWith('file:')"),
         ("model.uri", "!self.model.uri.startsWith('file:')"),
         ("generator.uri", "!has(self.generator) || !self.generator.uri.startsWith('file:')"),
+        ("weaker.uri", "!has(self.weaker) || !self.weaker.uri.startsWith('file:')"),
         ("instructions.uri", "!has(self.instructions) || !self.instructions.uri.startsWith('file:')"),
         ("labelled.uri", "!has(self.labelled) || !self.labelled.uri.startsWith('file:')"),
         ("evaluate.benchmarks", "self.evaluate.benchmarks.all(b, !b.uri.startsWith('file:'))"),

@@ -17,7 +17,8 @@ MANIFEST = "manifest.json"
 
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable; the Hub's own client reads it too
 GENERATOR_HUB_TOKEN = "GENERATOR_HF_TOKEN"  # noqa: S105
-"""Variables with the tokens for gated models: the seed's, and the generator's where it differs."""
+WEAKER_HUB_TOKEN = "WEAKER_HF_TOKEN"  # noqa: S105
+"""Variables with the tokens for gated models: the seed's, and those of the others where they have their own."""
 
 
 def job_name(run: str, step: Step, attempt: int) -> str:

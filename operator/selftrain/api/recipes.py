@@ -18,6 +18,14 @@ class NegativeKind(StrEnum):
     CONSTRAINT = "constraint"
     """the better answer, but it no longer does one thing that the instruction asks for"""
 
+    WEAKER = "weaker"
+    """an answer of a weaker model to the instruction itself"""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the generator is asked once more, after its answers."""
+        return self.rewrites or self is NegativeKind.VARIATION
+
     @property
     def rewrites(self) -> bool:
         """Whether the generator is asked to make its better answer worse."""

@@ -15,7 +15,7 @@ class Stage(StrEnum):
 
 
 class Step(NamedTuple):
-    """A stage of a given iteration. Iteration 0 is the seed judge, which is only evaluated."""
+    """A stage of a given iteration. Iteration 0 is before all training: the seed judge is evaluated, and a weaker model may answer."""
 
     iteration: int
     stage: Stage

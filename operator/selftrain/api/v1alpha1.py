@@ -170,7 +170,7 @@ class Negative(ApiModel):
     """A variation is a good answer to a similar but different instruction (paper). A disagreement is an answer that most of the
     generator's other answers to the same instruction contradict; it needs generate.answers above 1, and answers short enough to be
     equal. The generator can also rewrite its better answer: with one mistake (error), with another result (final-answer) or without
-    one thing that the instruction asks for (constraint)."""
+    one thing that the instruction asks for (constraint). And a weaker model can answer (weaker), which spec.weaker names."""
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often this kind is tried first, beside the others' weights. Where it yields nothing, the next kind is tried."""
 
@@ -324,6 +324,9 @@ class Spec(ApiModel):
     """The seed judge, from which every iteration is trained again."""
     generator: ModelSource | None = None
     """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B."""
+    weaker: ModelSource | None = None
+    """A model that answers worse than the generator, a smaller one or an older checkpoint: what it says is the worse answer of the kind
+    weaker, for which it answers every instruction before the generator does."""
     store: StoreSpec
     """Where results are kept."""
     instructions: Instructions | None = None
@@ -417,11 +420,11 @@ def _resolved(field: str, of: Callable[[Recipe], bool | int], own: str | None = 
     return f"(has(self.{field}) ? {own or f'self.{field}'} : {{{presets}}}[self.recipe])"
 
 
-DISAGREES = _resolved(
-    "generate.negatives",
-    lambda recipe: NegativeKind.DISAGREEMENT in recipe.negatives,
-    "self.generate.negatives.exists(n, n.kind == 'disagreement')",
-)
+def _tries(kind: NegativeKind) -> str:
+    """CEL for whether a kind is among the run's."""
+    return _resolved(
+        "generate.negatives", lambda recipe: kind in recipe.negatives, f"self.generate.negatives.exists(n, n.kind == '{kind}')"
+    )
 
 
 CLASSIFY = "self.instructions.classify"
@@ -463,9 +466,14 @@ RULES = (
         lambda spec: spec.train.offload == "none" or spec.train.zero_stage >= 1,
     ),
     Rule(
-        f"{_resolved('generate.answers', lambda recipe: recipe.answers)} > 1 || !{DISAGREES}",
+        f"{_resolved('generate.answers', lambda recipe: recipe.answers)} > 1 || !{_tries(NegativeKind.DISAGREEMENT)}",
         "generate.negatives: disagreement needs generate.answers above 1",
         lambda spec: spec.resolved.answers > 1 or NegativeKind.DISAGREEMENT not in spec.resolved.negatives,
+    ),
+    Rule(
+        f"has(self.weaker) == {_tries(NegativeKind.WEAKER)}",
+        "weaker and the kind weaker of generate.negatives need each other",
+        lambda spec: (spec.weaker is not None) == (NegativeKind.WEAKER in spec.resolved.negatives),
     ),
     Rule(
         f"!{_resolved('select.requireMirror', lambda recipe: recipe.require_mirror)} || self.judge.orders == 'both'",

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN
+from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN, WEAKER_HUB_TOKEN
 from selftrain.api.pods import PodSettings
 from selftrain.api.records import Work
 from selftrain.api.stages import Stage
-from selftrain.api.v1alpha1 import ModelSource, Spec
+from selftrain.api.v1alpha1 import Spec
 
 Manifest = dict[str, Any]
 
@@ -112,7 +112,7 @@ def _environment(work: Work) -> list[Manifest]:
 
 
 def _hub_tokens(spec: Spec) -> list[Manifest]:
-    models = {HUB_TOKEN: spec.model, GENERATOR_HUB_TOKEN: spec.generator}
+    models = {HUB_TOKEN: spec.model, GENERATOR_HUB_TOKEN: spec.generator, WEAKER_HUB_TOKEN: spec.weaker}
     tokens = {name: model.token_secret for name, model in models.items() if model is not None}
     return [_secret(name, token.secret_name, token.key) for name, token in tokens.items() if token is not None]
 
@@ -123,9 +123,8 @@ def _secret(name: str, secret: str, key: str) -> Manifest:
 
 def _claims(spec: Spec) -> list[str]:
     """Claims named by any input. All stages mount them, since the first one checks all inputs."""
-    models: list[ModelSource] = [spec.model, *([spec.generator] if spec.generator else [])]
-    files = [*spec.evaluate.benchmarks, *(source for source in (spec.instructions, spec.labelled) if source)]
-    uris = [*(model.uri for model in models), *(file.uri for file in files)]
+    inputs = (spec.model, spec.generator, spec.weaker, spec.instructions, spec.labelled, *spec.evaluate.benchmarks)
+    uris = [source.uri for source in inputs if source is not None]
     return sorted({urlsplit(uri).netloc for uri in uris if uri.startswith("pvc://")})
 
 

@@ -82,7 +82,8 @@ def _generate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     each = answered / sum(recipe.negatives.values())
     varied = each * recipe.negatives.get(NegativeKind.VARIATION, 0)
     rewritten = each * sum(weight for kind, weight in recipe.negatives.items() if kind.rewrites)
-    answers = answered * recipe.answers + rewritten
+    whole = recipe.answers + (NegativeKind.WEAKER in recipe.negatives)  # as if that model were as large
+    answers = answered * whole + rewritten
     written = classified * known.class_tokens + answers * known.answer_tokens + varied * known.variation_tokens
     read = classified * (known.instruction_tokens + known.template_tokens) + answered * known.instruction_tokens
     read += (varied + rewritten) * _prompt(known)

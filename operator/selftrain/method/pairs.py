@@ -54,8 +54,11 @@ def build_rewritten(kind: NegativeKind, answer: Written, rewritten: Written) -> 
     if not rewritten.whole:
         return Drop.TRUNCATED
     chosen, worse = answer.text.strip(), parse_rewritten(rewritten.text)
-    if isinstance(worse, Drop):
-        return worse
+    return worse if isinstance(worse, Drop) else build_worse(kind, chosen, worse)
+
+
+def build_worse(kind: NegativeKind, chosen: str, worse: str) -> Pair | Drop:
+    """The pair of two answers to the same instruction, unless they are equal."""
     return Drop.SAME_ANSWER if _same(worse, chosen) else Pair(chosen, worse, kind)
 
 

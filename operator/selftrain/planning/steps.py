@@ -1,14 +1,19 @@
 """The order of a run's steps and what each is made from. This is the recipe as the platform sees it."""
 
-from selftrain.api.recipes import Recipe, Start
+from selftrain.api.recipes import NegativeKind, Recipe, Start
 from selftrain.api.stages import ROUND, Stage, Step
 from selftrain.api.v1alpha1 import Spec
+
+PAIRS_STEP = Step(1, Stage.GENERATE)
+"""Makes the pairs of all iterations."""
+WEAKER_STEP = Step(0, Stage.GENERATE)
+"""Has a weaker model answer the instructions, for pairs in which its answers are the worse ones."""
 
 
 def steps(spec: Spec) -> tuple[Step, ...]:
     """All steps of the run in order. Pairs are made once and stay fixed (paper, section 3)."""
     rounds = [Step(iteration, stage) for iteration in range(1, spec.iterations + 1) for stage in ROUND]
-    planned = [Step(0, Stage.EVALUATE), Step(1, Stage.GENERATE), *rounds]
+    planned = [Step(0, Stage.EVALUATE), *([WEAKER_STEP] if spec.weaker else []), PAIRS_STEP, *rounds]
     return tuple(step for step in planned if step.stage is not Stage.EVALUATE or spec.evaluate.benchmarks)
 
 
@@ -19,11 +24,11 @@ def sources(recipe: Recipe, step: Step) -> tuple[Step, ...]:
     start = (Step(start_iteration(recipe, iteration), Stage.TRAIN),) if start_iteration(recipe, iteration) else ()
     match stage:
         case Stage.GENERATE:
-            return ()
+            return (WEAKER_STEP,) if step == PAIRS_STEP and NegativeKind.WEAKER in recipe.negatives else ()
         case Stage.JUDGE:
-            return (Step(1, Stage.GENERATE), *judge)
+            return (PAIRS_STEP, *judge)
         case Stage.SELECT:
-            return (Step(1, Stage.GENERATE), Step(iteration, Stage.JUDGE))
+            return (PAIRS_STEP, Step(iteration, Stage.JUDGE))
         case Stage.TRAIN:
             return (Step(iteration, Stage.SELECT), *start)
         case Stage.EVALUATE:

@@ -13,6 +13,7 @@ from selftrain.api.status import HISTORY_LIMIT, Condition, IterationStatus, Scor
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.method.stats import wilson
 from selftrain.planning.observed import JobView, Observed
+from selftrain.planning.steps import PAIRS_STEP
 
 
 class Phase(Enum):
@@ -155,7 +156,7 @@ def _iteration(run: SelfTrainRun, number: int, manifests: dict[Step, Manifest]) 
     layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
     return IterationStatus(
         iteration=number,
-        pairs=count(Step(1, Stage.GENERATE), "pairs") if number else None,
+        pairs=count(PAIRS_STEP, "pairs") if number else None,
         judgments=count(Step(number, Stage.JUDGE), "judgments"),
         kept=count(Step(number, Stage.SELECT), "kept"),
         scores=[score_of(result) for result in evaluated.results] if evaluated else [],

@@ -11,7 +11,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
-from selftrain.planning.steps import steps
+from selftrain.planning.steps import PAIRS_STEP, steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 
@@ -35,7 +35,7 @@ def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
 def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: int, manifests: dict[Step, Manifest]) -> Summary:
     own = {step.stage: manifest for step, manifest in manifests.items() if step.iteration == number}
     results = own[Stage.EVALUATE].results if Stage.EVALUATE in own else []
-    generated = manifests.get(Step(1, Stage.GENERATE))
+    generated = manifests.get(PAIRS_STEP)
     return {
         "iteration": number,
         **(_score(results[0]) if results else {}),

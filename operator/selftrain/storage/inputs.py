@@ -35,6 +35,7 @@ class Kind:
 
 MODEL = Kind("spec.model.uri", Reason.MODEL_NOT_FOUND, Reason.MODEL_NOT_READABLE, is_model=True)
 GENERATOR = Kind("spec.generator.uri", Reason.MODEL_NOT_FOUND, Reason.MODEL_NOT_READABLE, is_model=True)
+WEAKER = Kind("spec.weaker.uri", Reason.MODEL_NOT_FOUND, Reason.MODEL_NOT_READABLE, is_model=True)
 INSTRUCTIONS = Kind("spec.instructions.uri", Reason.INSTRUCTIONS_NOT_FOUND, Reason.INSTRUCTIONS_NOT_READABLE)
 LABELLED = Kind("spec.labelled.uri", Reason.LABELLED_NOT_FOUND, Reason.LABELLED_NOT_FOUND)
 BENCHMARK = Kind("spec.evaluate.benchmarks", Reason.BENCHMARK_NOT_FOUND, Reason.BENCHMARK_NOT_FOUND)

@@ -28,6 +28,13 @@ SPLIT = pa.field("split", pa.string(), nullable=False)
 """The side of the pair's instruction."""
 CLASS = [pa.field("category", pa.string()), pa.field("complexity", pa.int32()), pa.field("length", pa.string())]
 """What the generator says of the instruction; empty where it says nothing that can be read, and for labelled pairs."""
+ANSWERS = pa.schema(
+    [
+        pa.field("pair_id", pa.string(), nullable=False),
+        pa.field("answer", pa.string()),
+        pa.field("dropped", pa.string()),
+    ]
+)
 JUDGMENTS = pa.schema(
     [
         pa.field("pair_id", pa.string(), nullable=False),

@@ -12,6 +12,7 @@ from pathlib import Path
 from selftrain.api.errors import ExitCode
 from selftrain.api.records import Work
 from selftrain.api.stages import SHARDED_STAGES, Stage
+from selftrain.planning.steps import WEAKER_STEP
 from selftrain.storage.open import open_store
 from selftrain.workers.context import Context
 from selftrain.workers.exits import Drain, last_words, write_termination
@@ -51,6 +52,10 @@ def _run(context: Context) -> None:
 
         preflight.run(context)
     match stage:
+        case Stage.GENERATE if context.work.step == WEAKER_STEP:
+            from selftrain.workers import weaker
+
+            weaker.run(context)
         case Stage.GENERATE:
             from selftrain.workers import generate
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN, Layout
+from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN, WEAKER_HUB_TOKEN, Layout
 from selftrain.api.records import Frozen, Manifest, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.storage.commit import fetch_part, manifest_digest, read_manifest
 from selftrain.storage.digests import canonical_json, digest, file_digest, model_digest
-from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, LABELLED, MODEL, Kind, resolve, resolve_files
+from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, LABELLED, MODEL, WEAKER, Kind, resolve, resolve_files
 from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 from selftrain.workers.exits import Drain
 
@@ -83,12 +83,23 @@ def generator(context: Context) -> tuple[str, Fetched]:
     return ("generator", _model(context, "generator", own.uri, GENERATOR)) if own else ("model", seed(context))
 
 
-def generator_settings(context: Context) -> Path:
-    """The files of the model that writes answers, without its weights where they are not the seed's."""
-    own, store = context.work.spec.generator, context.work.spec.store
-    if own is None:
-        return seed(context).path
-    return resolve(own.uri, store, context.scratch, GENERATOR, _token(GENERATOR), weights=False)
+def weaker(context: Context) -> Fetched:
+    """The model whose answers are the worse ones."""
+    own = context.work.spec.weaker
+    assert own is not None  # noqa: S101 - without one, the step that loads it is not planned
+    return _model(context, "weaker", own.uri, WEAKER)
+
+
+def writers(context: Context) -> dict[str, Path]:
+    """The files of the models that write answers, by name, without their weights where they are not the seed's."""
+    spec = context.work.spec
+    named = {"generator": (spec.generator, GENERATOR), "weaker": (spec.weaker, WEAKER)}
+    own = {
+        name: resolve(model.uri, spec.store, context.scratch, kind, _token(kind), weights=False)
+        for name, (model, kind) in named.items()
+        if model is not None
+    }
+    return own if spec.generator else {"generator": seed(context).path, **own}
 
 
 def seed(context: Context) -> Fetched:
@@ -139,8 +150,8 @@ def _model(context: Context, name: str, uri: str, kind: Kind) -> Fetched:
 
 
 def _token(kind: Kind) -> str | None:
-    own = os.environ.get(GENERATOR_HUB_TOKEN) if kind is GENERATOR else None
-    return own or os.environ.get(HUB_TOKEN)
+    name = {GENERATOR: GENERATOR_HUB_TOKEN, WEAKER: WEAKER_HUB_TOKEN}.get(kind, HUB_TOKEN)
+    return os.environ.get(name) or os.environ.get(HUB_TOKEN)
 
 
 def _check_frozen(context: Context, name: str, digest: str, reason: Reason) -> None:

@@ -1,7 +1,7 @@
 """generate: an answer to every instruction and a worse one, in one pass over the instructions. Runs once; pairs are fixed."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -13,13 +13,16 @@ from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop, Split
 from selftrain.api.v1alpha1 import Labelled, Spec
 from selftrain.method.split import hold_out, split_of
+from selftrain.planning.steps import WEAKER_STEP
 from selftrain.prompts import Template, resolve, rewriting
 from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.storage.commit import manifest_digest
 from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions
 from selftrain.storage.tables import pairs_schema
-from selftrain.workers.classifier import Classifier, Write
-from selftrain.workers.context import Context, generator, instructions, labelled
+from selftrain.workers.classifier import Classifier
+from selftrain.workers.context import Context, finished, generator, input_name, instructions, labelled
+from selftrain.workers.rows import read_rows
 from selftrain.workers.sampling import Load, Sampler, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
 from selftrain.workers.writer import Writer
@@ -29,6 +32,9 @@ LABELLED = "labelled"
 HELD_OUT = "pairs held out"
 """The count of pairs whose instruction is held out, which are among the pairs."""
 
+Make = Callable[[Sequence[Instruction], Mapping[str, str | Drop]], Made]
+"""Pairs of instructions, with a weaker model's answers by the instruction's id."""
+
 
 def run(context: Context, load: Load = load_sampler) -> None:
     """Make pairs, shard by shard: the synthetic ones first, then the labelled ones, which are only copied."""
@@ -37,17 +43,19 @@ def run(context: Context, load: Load = load_sampler) -> None:
     completions = spec.resolved.answers + len(prompts) - 1  # one for each of the other prompts
     synthetic = cut(sources.count, spec.generate.shards, completions)
     copied = cut(len(sources.labelled), 1, 1)
+    earlier = {input_name(WEAKER_STEP): manifest_digest(context.store, context.layout, WEAKER_STEP)} if spec.weaker else {}
     stage = ShardedStage(
         context, pairs_schema(spec.instructions), synthetic + copied,
-        inputs={**sources.digests, model_name: model.digest},
+        inputs={**sources.digests, **earlier, model_name: model.digest},
         prompts=digests(prompts),
     )  # fmt: skip
     missing = stage.missing(spec.generate.parallelism)
     if sampled := [shard for shard in missing if shard < synthetic]:
         make = maker(load(model.path, spec.generate, list(prompts.values())), prompts, spec)
         with context.drain.deferred():
-            for shard, rows in _cut(sources, synthetic, stage.undrained(sampled)):
-                stage.write(shard, marked(make(rows), sources.held_out))
+            for shard, rows in in_shards(sources, synthetic, stage.undrained(sampled)):
+                weaker = weaker_answers(context, *bounds(sources.count, synthetic, shard))
+                stage.write(shard, marked(make(rows, weaker), sources.held_out))
     for shard in stage.undrained(shard for shard in missing if shard >= synthetic):
         start, stop = bounds(len(sources.labelled), copied, shard - synthetic)
         stage.write(shard, marked(copy(sources.labelled[start:stop]), sources.held_out))
@@ -64,12 +72,13 @@ def templates(spec: Spec) -> dict[str, Template]:
     return {**classify, "answer": resolve(spec.prompts, "answer"), "variation": resolve(spec.prompts, "variation"), **rewritten}
 
 
-def maker(sampler: Sampler, prompts: Mapping[str, Template], spec: Spec) -> Write:
+def maker(sampler: Sampler, prompts: Mapping[str, Template], spec: Spec) -> Make:
     """What makes the pairs of a shard's instructions."""
     writer = Writer(sampler, prompts, spec)
     if spec.instructions is None or spec.instructions.classify is None:
         return writer.make
-    return partial(Classifier(sampler, prompts["classify"], spec.instructions.classify, spec).make, write=writer.make)
+    classifier = Classifier(sampler, prompts["classify"], spec.instructions.classify, spec)
+    return lambda rows, weaker: classifier.make(rows, partial(writer.make, weaker=weaker))
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,15 @@ def _held_out(spec: Spec, ids: Sequence[str]) -> Collection[str]:
     return hold_out(spec.seed, ids, spec.instructions.validation)
 
 
-def _cut(sources: Sources, shards: int, wanted: Iterable[int]) -> Iterator[tuple[int, list[Instruction]]]:
+def weaker_answers(context: Context, start: int, stop: int) -> dict[str, str | Drop]:
+    """What the weaker model said to the instructions from `start` to `stop`, or what was wrong with it; nothing without such a model."""
+    if context.work.spec.weaker is None:
+        return {}
+    rows = read_rows(context.store, finished(context, WEAKER_STEP).parts, context.scratch, start, stop)
+    return {row["pair_id"]: Drop(row["dropped"]) if row["dropped"] else row["answer"] for row in rows}
+
+
+def in_shards(sources: Sources, shards: int, wanted: Iterable[int]) -> Iterator[tuple[int, list[Instruction]]]:
     """Instructions of the wanted shards in ascending order, in one pass over the file and one shard in memory."""
     if sources.instructions is None:
         return

@@ -7,11 +7,10 @@ from typing import Any
 
 from selftrain.api.records import Drop, Order, Split
 from selftrain.api.seeds import seed_of
-from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Judge
 from selftrain.method.pairs import shown
 from selftrain.method.verdict import parse_verdict
-from selftrain.planning.steps import judge_iteration
+from selftrain.planning.steps import PAIRS_STEP, judge_iteration
 from selftrain.prompts import resolve
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.tables import JUDGMENTS
@@ -20,8 +19,6 @@ from selftrain.workers.engine import Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
 from selftrain.workers.sampling import Load, Sampled, load_sampler
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
-
-PAIRS_STEP = Step(1, Stage.GENERATE)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import read_benchmark
 from selftrain.storage.open import probe
 from selftrain.workers.chat import load_tokenizer
-from selftrain.workers.context import Context, benchmark, freeze, generator_settings, seed
+from selftrain.workers.context import Context, benchmark, freeze, seed, writers
 from selftrain.workers.generate import read_sources, templates
 from selftrain.workers.models import read_facts
 from selftrain.workers.sampling import check_room
@@ -35,12 +35,13 @@ def run(context: Context) -> None:
 
 
 def _check_models(context: Context, model: Path) -> None:
-    """Both models must have room for every prompt they will be given."""
+    """All models must have room for every prompt they will be given."""
     spec = context.work.spec
     judge = resolve(spec.prompts, "judge")
     tokenizer, facts = load_tokenizer(model), read_facts(model)
     check_room(tokenizer, facts, spec.judge, [judge])
     if spec.evaluate.benchmarks:
         check_room(tokenizer, facts, spec.evaluate, [judge])
-    generator = generator_settings(context)
-    check_room(load_tokenizer(generator), read_facts(generator), spec.generate, [*templates(spec).values()])
+    asked = {"generator": [*templates(spec).values()], "weaker": [resolve(spec.prompts, "answer")]}
+    for name, folder in writers(context).items():
+        check_room(load_tokenizer(folder), read_facts(folder), spec.generate, asked[name])

@@ -14,6 +14,7 @@ from selftrain.api.errors import UserError
 from selftrain.api.records import Drop, Order
 from selftrain.api.stages import Stage, Step
 from selftrain.method.pairs import shown
+from selftrain.planning.steps import PAIRS_STEP
 from selftrain.prompts import Template, resolve
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.tables import EXAMPLES
@@ -25,7 +26,6 @@ from selftrain.workers.shards import Made, Row, ShardedStage, digests
 ROWS = 256
 DEALT = 1024
 """Examples put in order at once."""
-PAIRS_STEP = Step(1, Stage.GENERATE)
 
 # Joins of texts with the few narrow rows that were kept; the second table is the one that is hashed.
 COMPLETIONS = """

@@ -9,7 +9,7 @@ from selftrain.api.records import Drop
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Spec
 from selftrain.method.negatives import Agreement, agree, disagreeing, order_of
-from selftrain.method.pairs import Pair, Written, build_pair, build_rewritten
+from selftrain.method.pairs import Pair, Written, build_pair, build_rewritten, build_worse
 from selftrain.prompts import Template
 from selftrain.storage.instructions import Instruction
 from selftrain.workers.engine import Completion, Sampling
@@ -24,6 +24,8 @@ class Draft:
     row: Instruction
     kinds: list[NegativeKind]
     """Kinds of worse answers still to try, the next one first."""
+    weaker: str | Drop | None = None
+    """The weaker model's answer, or what was wrong with it; None if there is no such model."""
     agreement: Agreement | None = None
     """The better answer; None if there is none."""
     pair: Pair | Drop = Drop.TOO_LONG
@@ -45,10 +47,10 @@ class Writer:
     """By name: of the answer, and of each kind of worse answer that is asked for."""
     spec: Spec
 
-    def make(self, rows: Sequence[Instruction]) -> Made:
-        """One row an instruction, dropped ones with their reason."""
+    def make(self, rows: Sequence[Instruction], weaker: Mapping[str, str | Drop]) -> Made:
+        """One row an instruction, dropped ones with their reason. `weaker` has a weaker model's answers by the instruction's id."""
         weights = self.spec.resolved.negatives
-        drafts = [Draft(row, order_of(weights, self.spec.seed, row.id)) for row in rows]
+        drafts = [Draft(row, order_of(weights, self.spec.seed, row.id), weaker.get(row.id)) for row in rows]
         usage = [self._answer(drafts)]
         while waiting := [(d, d.agreement) for d in drafts if d.agreement and d.kinds and isinstance(d.pair, Drop)]:
             usage.append(self._try_next(waiting))
@@ -68,7 +70,7 @@ class Writer:
         sampled = self._ask(prompts, self.spec.resolved.answers)
         for draft, samples in zip(drafts, sampled.completions, strict=True):
             if samples:
-                found = agree([_written(sample) for sample in samples])
+                found = agree([written(sample) for sample in samples])
                 draft.agreement, draft.pair = (None, found) if isinstance(found, Drop) else (found, found.lacking)
         return sampled
 
@@ -77,14 +79,16 @@ class Writer:
         asked: list[tuple[Draft, Agreement, NegativeKind]] = []
         for draft, agreement in waiting:
             kind = draft.kinds.pop(0)
-            if kind is not NegativeKind.DISAGREEMENT:
+            if kind.asks:
                 asked.append((draft, agreement, kind))
-            elif (other := disagreeing(agreement, self.spec.seed, draft.row.id)) is not None:
-                draft.pair = Pair(agreement.chosen.text.strip(), other, kind)
+                continue
+            other = draft.weaker if kind is NegativeKind.WEAKER else disagreeing(agreement, self.spec.seed, draft.row.id)
+            if other is not None:
+                draft.pair = other if isinstance(other, Drop) else build_worse(kind, agreement.chosen.text.strip(), other)
         prompts = [(kind, draft.row, {"instruction": draft.row.text, "answer": found.chosen.text.strip()}) for draft, found, kind in asked]
         sampled = self._ask(prompts, 1)
         for (draft, agreement, kind), samples in zip(asked, sampled.completions, strict=True):
-            draft.pair = _pair(kind, draft.row, agreement.chosen, _written(samples[0])) if samples else Drop.TOO_LONG
+            draft.pair = _pair(kind, draft.row, agreement.chosen, written(samples[0])) if samples else Drop.TOO_LONG
         return sampled
 
     def _ask(self, prompts: Iterable[Prompt], samples: int) -> Sampled:
@@ -102,7 +106,8 @@ def _pair(kind: NegativeKind, row: Instruction, answer: Written, completion: Wri
     return build_rewritten(kind, answer, completion) if kind.rewrites else build_pair(row.text, answer, completion)
 
 
-def _written(sample: Completion) -> Written:
+def written(sample: Completion) -> Written:
+    """What the engine says of a completion, as the method sees it."""
     return Written(sample.text, whole=sample.finish == "stop")
 
 

@@ -89,7 +89,7 @@ def test_every_field_of_the_spec_is_immutable_unless_listed() -> None:
     }
     mutable = {Spec.model_fields[name].alias for name in MUTABLE}
     assert frozen | watched == set(spec["properties"]) - mutable
-    assert watched == {"generator", "instructions", "labelled"}
+    assert watched == {"generator", "instructions", "labelled", "weaker"}
 
 
 def test_the_rules_of_the_types_are_in_the_schema() -> None:

@@ -41,6 +41,8 @@ def test_own_fields_win() -> None:
     [
         ({"generate": {"negatives": [{"kind": "disagreement"}]}}, "disagreement needs generate.answers above 1"),
         ({"recipe": "improved", "generate": {"answers": 1}}, "disagreement needs generate.answers above 1"),
+        ({"generate": {"negatives": [{"kind": "weaker"}]}}, "weaker and the kind weaker of generate.negatives need each other"),
+        ({"weaker": {"uri": "s3://bucket/old"}}, "weaker and the kind weaker of generate.negatives need each other"),
         ({"recipe": "improved", "judge": {"orders": "random"}}, "select.requireMirror needs judge.orders both"),
         ({"generate": {"negatives": []}}, "at least 1 item"),
         ({"generate": {"negatives": [{"kind": "variation"}, {"kind": "variation"}]}}, "two items have the kind variation"),

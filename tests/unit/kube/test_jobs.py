@@ -8,7 +8,7 @@ import pytest
 from helpers.cluster import run_body
 from selftrain.api.errors import UserError
 from selftrain.api.load import run_of
-from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN
+from selftrain.api.names import GENERATOR_HUB_TOKEN, HUB_TOKEN, WEAKER_HUB_TOKEN
 from selftrain.api.pods import PodSettings
 from selftrain.api.records import Work
 from selftrain.api.stages import Stage
@@ -163,18 +163,21 @@ def test_credentials_are_references() -> None:
 def test_each_model_has_its_own_token() -> None:
     hub = {"uri": "hf://a/b@main", "tokenSecret": {"secretName": "seed"}}
     generator = {"uri": "hf://c/d@main", "tokenSecret": {"secretName": "writer"}}
-    environment = environment_of(pod_of(Stage.EVALUATE, model=hub, generator=generator))
-    names = [environment[name]["secretKeyRef"]["name"] for name in (HUB_TOKEN, GENERATOR_HUB_TOKEN)]
-    assert names == ["seed", "writer"]
+    weaker = {"uri": "hf://e/f@main", "tokenSecret": {"secretName": "old"}}
+    generate = {"negatives": [{"kind": "weaker"}]}
+    environment = environment_of(pod_of(Stage.EVALUATE, model=hub, generator=generator, weaker=weaker, generate=generate))
+    names = [environment[name]["secretKeyRef"]["name"] for name in (HUB_TOKEN, GENERATOR_HUB_TOKEN, WEAKER_HUB_TOKEN)]
+    assert names == ["seed", "writer", "old"]
 
 
 def test_claims_are_mounted_once_and_read_only() -> None:
     pod = pod_of(
         Stage.JUDGE, model={"uri": "pvc://models/a"}, instructions={"uri": "pvc://models/i.jsonl"},
         evaluate={"benchmarks": [{"name": "b", "uri": "pvc://data/b.jsonl"}]},
+        weaker={"uri": "pvc://checkpoints/old"}, generate={"negatives": [{"kind": "weaker"}]},
     )  # fmt: skip
     claims = [volume["persistentVolumeClaim"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
-    assert claims == [{"claimName": "data", "readOnly": True}, {"claimName": "models", "readOnly": True}]
+    assert claims == [{"claimName": name, "readOnly": True} for name in ("checkpoints", "data", "models")]
     mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
     assert mounts["/mnt/pvc/models"]["readOnly"] is True
 

@@ -130,6 +130,15 @@ def test_a_run_starts_each_step_once_in_order() -> None:
     assert [entry.iteration for entry in world.run.status.iterations] == [0, 1, 2]
 
 
+def test_a_weaker_model_answers_after_the_seed_is_scored_and_before_pairs_are_made() -> None:
+    world = World(a_run(weaker={"uri": "s3://bucket/old"}, generate={"negatives": [{"kind": "weaker"}]}))
+    world.to_the_end()
+    started = [action.step for action in world.started]
+    assert started[:3] == [Step(0, Stage.EVALUATE), Step(0, Stage.GENERATE), Step(1, Stage.GENERATE)]
+    assert world.is_true(ConditionType.SUCCEEDED)
+    assert [entry.pairs for entry in world.run.status.iterations] == [None, 10, 10]
+
+
 def test_nothing_is_written_when_nothing_changed() -> None:
     world = World(a_run())
     world.to_the_end()

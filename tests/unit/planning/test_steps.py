@@ -1,8 +1,11 @@
 """What each step is made from."""
 
+from typing import Any
+
 from selftrain.api.recipes import RECIPES
 from selftrain.api.stages import Stage, Step
-from selftrain.planning.steps import sources, start_iteration
+from selftrain.api.v1alpha1 import Spec
+from selftrain.planning.steps import sources, start_iteration, steps
 
 
 def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
@@ -16,3 +19,15 @@ def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
 def test_a_judge_step_reads_pairs_and_the_judge_before() -> None:
     assert sources(RECIPES["paper"], Step(1, Stage.JUDGE)) == (Step(1, Stage.GENERATE),)
     assert sources(RECIPES["paper"], Step(3, Stage.JUDGE)) == (Step(1, Stage.GENERATE), Step(2, Stage.TRAIN))
+
+
+def test_a_weaker_model_answers_before_the_generator_in_a_step_of_its_own() -> None:
+    weaker: dict[str, Any] = {"weaker": {"uri": "s3://bucket/old"}, "generate": {"negatives": [{"kind": "weaker"}]}}
+    base = {"model": {"uri": "s3://bucket/m"}, "store": {"uri": "s3://bucket/r"}, "instructions": {"uri": "s3://bucket/i"}}
+    spec = Spec.model_validate({**base, **weaker})
+    assert steps(spec)[:2] == (Step(0, Stage.GENERATE), Step(1, Stage.GENERATE))
+    assert sources(spec.resolved, Step(1, Stage.GENERATE)) == (Step(0, Stage.GENERATE),)
+    assert sources(spec.resolved, Step(0, Stage.GENERATE)) == ()
+    plain = Spec.model_validate(base)
+    assert steps(plain)[0] == Step(1, Stage.GENERATE)
+    assert sources(plain.resolved, Step(1, Stage.GENERATE)) == ()

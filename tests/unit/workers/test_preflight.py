@@ -59,6 +59,11 @@ def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
             "{{instruction}}",
         ),
         ({"generator": {"uri": "file:///nowhere/generator"}}, Reason.MODEL_NOT_FOUND, "spec.generator.uri"),
+        (
+            {"weaker": {"uri": "file:///nowhere/weaker"}, "generate": {"maxTokens": 64, "negatives": [{"kind": "weaker"}]}},
+            Reason.MODEL_NOT_FOUND,
+            "spec.weaker.uri",
+        ),
         ({"judge": {"maxModelLength": 65536}}, Reason.MODEL_UNUSABLE, "65536"),
         ({"judge": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "2048"),
         ({"generate": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "4096"),
@@ -82,3 +87,14 @@ def test_a_seed_without_a_chat_template(bench: "Bench") -> None:
     with pytest.raises(UserError) as error:
         preflight.run(bench.context(Stage.EVALUATE, iteration=0, model={"uri": f"file://{model}"}))
     assert error.value.reason is Reason.MODEL_UNUSABLE
+
+
+def test_a_weaker_model_without_room_for_an_answer(bench: "Bench") -> None:
+    """Its context is its own: the generator's has room."""
+    model = bench.folder / "weaker"
+    shutil.copytree(bench.context(Stage.GENERATE).work.spec.model.uri.removeprefix("file://"), model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    spec = {"weaker": {"uri": f"file://{model}"}, "generate": {"maxTokens": 64, "negatives": [{"kind": "weaker"}]}}
+    with pytest.raises(UserError, match="context of 64 tokens leaves no room"):
+        preflight.run(bench.context(Stage.EVALUATE, iteration=0, **spec))

@@ -21,22 +21,30 @@ TEXTS = (
     "4", "5", " ", "<answer>4</answer>", "<answer>6</answer>", "<answer> </answer>", "<answer>7",
     "<instruction>Another</instruction><answer>8</answer>", "<instruction>Do thing 1.</instruction><answer>9</answer>",
 )  # fmt: skip
-KINDS = [NegativeKind.VARIATION, NegativeKind.DISAGREEMENT, *(kind for kind in NegativeKind if kind.rewrites)]
+ANSWERS = st.sampled_from(["4", "5", "6", Drop.TRUNCATED, Drop.TOO_LONG])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     said=st.lists(st.tuples(st.sampled_from(TEXTS), st.sampled_from(["stop", "length"])), min_size=1, max_size=13),
-    weights=st.dictionaries(st.sampled_from(KINDS), st.integers(1, 9), min_size=1),
+    weights=st.dictionaries(st.sampled_from(list(NegativeKind)), st.integers(1, 9), min_size=1),
+    weaker=st.fixed_dictionaries({row.id: ANSWERS for row in ROWS}),
     cut=st.integers(1, 5),
 )
-def test_conservation_and_independence(bench: "Bench", said: list[tuple[str, str]], weights: dict[NegativeKind, int], cut: int) -> None:
+def test_conservation_and_independence(
+    bench: "Bench",
+    said: list[tuple[str, str]],
+    weights: dict[NegativeKind, int],
+    weaker: dict[str, str | Drop],
+    cut: int,
+) -> None:
     bench.engine.say = lambda _text, seed: Completion(*said[seed % len(said)], 1)
     negatives = [{"kind": kind, "weight": weight} for kind, weight in weights.items()]
-    spec = bench.context(Stage.GENERATE, generate={"answers": 3, "negatives": negatives}).work.spec
+    model = {"weaker": {"uri": "file:///weaker"}} if NegativeKind.WEAKER in weights else {}
+    spec = bench.context(Stage.GENERATE, generate={"answers": 3, "negatives": negatives}, **model).work.spec
     asked = templates(spec)
     writer = Writer(bench.load(bench.folder, spec.generate, []), asked, spec)
-    made = writer.make(ROWS)
+    made = writer.make(ROWS, weaker)
     rows = list(made.rows)
     assert [row["pair_id"] for row in rows] == [row.id for row in ROWS]
     assert made.counts["pairs"] + sum(made.drops.values()) == made.counts["instructions"] == len(ROWS)
@@ -48,4 +56,4 @@ def test_conservation_and_independence(bench: "Bench", said: list[tuple[str, str
             assert row["kind"] in weights
             assert "<" not in str(row["rejected"]) or row["kind"] == NegativeKind.DISAGREEMENT, "answers may hold tags, parsed ones may not"
             assert row["rejected"] not in ("", row["chosen"])
-    assert [row for part in (ROWS[:cut], ROWS[cut:]) for row in writer.make(part).rows] == rows
+    assert [row for part in (ROWS[:cut], ROWS[cut:]) for row in writer.make(part, weaker).rows] == rows
