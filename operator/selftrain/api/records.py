@@ -94,6 +94,8 @@ class Drop(StrEnum):
     """select: right, but another right judgment of the ordered pair was drawn"""
     UNBALANCED = "unbalanced"
     """select: drawn, but its verdict was in the majority"""
+    NOT_MIXED = "not-mixed"
+    """select: drawn, but there are enough of its source for labelled.share"""
 
 
 class Part(ApiModel):

@@ -87,6 +87,9 @@ class Labelled(ApiModel):
     """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published."""
     limit: Count | None = None
     """Use the first so many pairs; absent means all."""
+    share: Share | None = None
+    """Share of labelled pairs among the ordered pairs in every training set, each source balanced on its own: of the source that is there
+    in excess, some are left out and counted as not mixed. Needs instructions. Absent means as they come."""
 
 
 class PromptTemplate(ApiModel):
@@ -454,6 +457,11 @@ RULES = (
         f"!has(self.instructions) || !has({CLASSIFY}) || {CLASSIFY}.minimumComplexity <= {HIGHEST} && {HIGHEST} <= {CLASSIFY}.scale",
         "instructions.classify: maximumComplexity must be at least minimumComplexity and at most scale",
         lambda spec: _is_range(spec.instructions.classify if spec.instructions else None),
+    ),
+    Rule(
+        "!has(self.labelled) || !has(self.labelled.share) || has(self.instructions)",
+        "labelled.share needs instructions",
+        lambda spec: spec.labelled is None or spec.labelled.share is None or spec.instructions is not None,
     ),
     Rule(
         "self.train.offload != 'parameters' || self.train.zeroStage == 3",

@@ -19,7 +19,7 @@ def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: i
 
     with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, selection.open_database(Path(scratch)) as database:
         _check(database, judgments)
-        counts, drops = selection.select(database, judgments, recipe, seed, iteration, contrasts)
+        counts, drops = selection.select(database, judgments, selection.Rules(recipe, seed, iteration, contrasts))
         if kept is not None:
             database.sql('SELECT pair_id, "order", sample FROM selection WHERE dropped IS NULL ORDER BY shuffle').write_parquet(str(kept))
     return {"recipe": asdict(recipe), "objective": recipe.objective_of(iteration), "counts": counts, "drops": drops}

@@ -7,6 +7,9 @@ from selftrain.api.records import Drop, Order
 from selftrain.method.rewriting import parse_rewritten
 from selftrain.method.variation import parse_variation
 
+LABELLED = "labelled"
+"""The kind of pairs that were not made here."""
+
 
 @dataclass(frozen=True)
 class Written:

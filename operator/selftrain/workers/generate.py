@@ -12,6 +12,7 @@ from selftrain.api.errors import UserError
 from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop, Split
 from selftrain.api.v1alpha1 import Labelled, Spec
+from selftrain.method.pairs import LABELLED
 from selftrain.method.split import hold_out, split_of
 from selftrain.planning.steps import WEAKER_STEP
 from selftrain.prompts import Template, resolve, rewriting
@@ -27,8 +28,6 @@ from selftrain.workers.sampling import Load, Sampler, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
 from selftrain.workers.writer import Writer
 
-LABELLED = "labelled"
-"""The kind of pairs that were not made here."""
 HELD_OUT = "pairs held out"
 """The count of pairs whose instruction is held out, which are among the pairs."""
 

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from selftrain.storage.commit import manifest_digest
 from selftrain.storage.tables import EXAMPLES
 from selftrain.workers.context import Context, finished, input_name
 from selftrain.workers.rows import fetch_all
-from selftrain.workers.selection import open_database, select
+from selftrain.workers.selection import Rules, open_database, select
 from selftrain.workers.shards import Made, Row, ShardedStage, digests
 
 ROWS = 256
@@ -55,7 +56,9 @@ def run(context: Context) -> None:
         pairs, judgments = (fetch_all(context.store, finished(context, step).parts, context.scratch) for step in steps)
         with open_database(context.scratch) as database:
             spec = context.work.spec
-            counts, drops = select(database, judgments, spec.resolved, spec.seed, context.work.iteration, spec.select.contrasts)
+            share = Fraction(spec.labelled.share) if spec.labelled and spec.labelled.share else None
+            rules = Rules(spec.resolved, spec.seed, context.work.iteration, spec.select.contrasts, share)
+            counts, drops = select(database, judgments, rules, pairs)
             require_selection(counts, drops)
             stage.write(0, Made(training_set(database, pairs, judgments, template), counts, drops))
     if (done := stage.complete()) is not None:
@@ -72,7 +75,8 @@ def require_selection(counts: dict[str, int], drops: dict[Drop, int]) -> None:
         fix = "look at the traces in the judge shards, then change the judge prompt, judge.maxTokens or the model in a new run"
         raise UserError(Reason.NO_VERDICTS, message, fix)
     message = f"none of {counts['judgments']} judgments was kept ({reasons})"
-    raise UserError(Reason.NOTHING_SELECTED, message, "raise judge.samples, judge both orders, or take a better seed in a new run")
+    fix = "raise judge.samples, judge both orders, or take a better seed in a new run"
+    raise UserError(Reason.NOTHING_SELECTED, message, f"leave out labelled.share, or {fix}" if Drop.NOT_MIXED in drops else fix)
 
 
 def training_set(

@@ -5,22 +5,30 @@ on how they were cut into parts.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import duckdb
 
 from selftrain.api.recipes import Objective, Recipe
-from selftrain.api.records import Drop, Order
+from selftrain.api.records import Drop, Order, Verdict
+from selftrain.method.mixing import mixed
+from selftrain.method.pairs import LABELLED
 
 MEMORY = "64MB"
 """What DuckDB may hold; it spills the rest to the scratch folder."""
 BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
 
+# The pairs that were not made here, for a share of them.
+GIVEN = f"""
+INSERT INTO labelled SELECT pair_id FROM read_parquet($pairs) WHERE kind = '{LABELLED}'
+"""  # noqa: S608 - a word of our own
 # Every judgment with what is known about its ordered pair; a name for its draws, and one for those of its ordered pair.
 RATED = f"""
 CREATE TABLE rated AS
 WITH judged AS (
-    SELECT pair_id, "order", sample, verdict,
+    SELECT pair_id, "order", sample, verdict, pair_id IN (FROM labelled) AS is_labelled,
         CASE "order" {" ".join(f"WHEN '{order}' THEN '{order.gold}'" for order in Order)} END AS gold,
         concat_ws(chr(31), $seed, $iteration, pair_id, "order", sample) AS name
     FROM read_parquet($judgments)
@@ -40,19 +48,18 @@ FROM passed
 WINDOW pair AS (PARTITION BY pair_id)
 """  # noqa: S608 - what is put in are words of our own enums
 # SFT: one right judgment an ordered pair, as many that say A as say B.
-ONE_RIGHT = f"""
-CREATE TABLE selection AS
+ONE_RIGHT = """
+CREATE TABLE ranked AS
 WITH drawn AS (
     SELECT *, is_right AND is_passed AND is_mirrored AND row_number() OVER (
         PARTITION BY pair_id, "order", is_right ORDER BY draw, sample
     ) = 1 AS is_drawn
     FROM rated
-), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY is_drawn, gold ORDER BY balance, pair_id) AS place
-    FROM drawn
-), size AS (
-    SELECT least(count(*) FILTER (is_drawn AND gold = 'A'), count(*) FILTER (is_drawn AND gold = 'B')) AS each FROM drawn
 )
+SELECT *, row_number() OVER (PARTITION BY is_drawn, is_labelled, gold ORDER BY balance, pair_id) AS place FROM drawn
+"""
+ONE_RIGHT_SELECTION = f"""
+CREATE TABLE selection AS
 SELECT pair_id, "order", sample, gold, shuffle,
     CASE
         WHEN verdict IS NULL THEN '{Drop.UNPARSED}'
@@ -60,9 +67,10 @@ SELECT pair_id, "order", sample, gold, shuffle,
         WHEN NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
         WHEN NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
         WHEN NOT is_drawn THEN '{Drop.NOT_DRAWN}'
-        WHEN place > each THEN '{Drop.UNBALANCED}'
+        WHEN place > balanced THEN '{Drop.UNBALANCED}'
+        WHEN place > mixed THEN '{Drop.NOT_MIXED}'
     END AS dropped
-FROM ranked, size
+FROM ranked JOIN size USING (is_labelled)
 """  # noqa: S608 - as above
 ONE_RIGHT_KEPT = """
 CREATE TABLE kept AS
@@ -71,29 +79,26 @@ FROM selection WHERE dropped IS NULL
 """
 # DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B.
 CONTRASTS = """
-CREATE TABLE contrast AS
+CREATE TABLE ranked AS
 WITH crossed AS (
-    SELECT pair_id, "order", one.gold, one.sample, other.sample AS rejected,
+    SELECT pair_id, "order", one.gold, one.is_labelled, one.sample, other.sample AS rejected,
         md5_number_lower(concat_ws(chr(31), 'contrast', one.draw, other.draw)) AS drawn,
-        md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, "order")) AS balanced
+        md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, "order")) AS balance
     FROM rated one JOIN rated other USING (pair_id, "order")
     WHERE one.is_right AND NOT other.is_right AND one.is_passed AND one.is_mirrored
 ), limited AS (
     SELECT * FROM crossed
     QUALIFY row_number() OVER (PARTITION BY pair_id, "order" ORDER BY drawn, sample, rejected) <= $contrasts
-), ranked AS (
-    SELECT *, dense_rank() OVER (PARTITION BY gold ORDER BY balanced, pair_id) AS place FROM limited
-), size AS (
-    SELECT least(coalesce(max(place) FILTER (gold = 'A'), 0), coalesce(max(place) FILTER (gold = 'B'), 0)) AS each FROM ranked
 )
-SELECT ranked.* EXCLUDE place, place <= each AS is_balanced FROM ranked, size
+SELECT *, TRUE AS is_drawn, dense_rank() OVER (PARTITION BY is_labelled, gold ORDER BY balance, pair_id) AS place FROM limited
 """
 CONTRASTED = f"""
 CREATE TABLE selection AS
 WITH used AS (
-    SELECT DISTINCT pair_id, "order", unnest([sample, rejected]) AS sample FROM contrast WHERE is_balanced
+    SELECT DISTINCT pair_id, "order", unnest([sample, rejected]) AS sample FROM ranked JOIN size USING (is_labelled) WHERE place <= mixed
 ), prompts AS (
-    SELECT pair_id, "order", bool_and(is_balanced) AS is_balanced FROM contrast GROUP BY ALL
+    SELECT DISTINCT pair_id, "order", place <= balanced AS is_balanced, place <= mixed AS is_mixed
+    FROM ranked JOIN size USING (is_labelled)
 )
 SELECT pair_id, "order", sample, rated.gold, rated.shuffle,
     CASE
@@ -102,6 +107,7 @@ SELECT pair_id, "order", sample, rated.gold, rated.shuffle,
         WHEN is_passed AND NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
         WHEN prompts.is_balanced IS NULL THEN '{Drop.NO_CONTRAST}'
         WHEN NOT prompts.is_balanced THEN '{Drop.UNBALANCED}'
+        WHEN NOT prompts.is_mixed THEN '{Drop.NOT_MIXED}'
         ELSE '{Drop.NOT_DRAWN}'
     END AS dropped
 FROM rated LEFT JOIN used USING (pair_id, "order", sample) LEFT JOIN prompts USING (pair_id, "order")
@@ -109,7 +115,11 @@ FROM rated LEFT JOIN used USING (pair_id, "order", sample) LEFT JOIN prompts USI
 CONTRASTED_KEPT = """
 CREATE TABLE kept AS
 SELECT pair_id, "order", sample, rejected, row_number() OVER (ORDER BY drawn, pair_id, "order", sample, rejected) - 1 AS place
-FROM contrast WHERE is_balanced
+FROM ranked JOIN size USING (is_labelled) WHERE place <= mixed
+"""
+# The ordered pairs that are left of each source, by the letter that is right.
+DRAWN = """
+SELECT is_labelled, gold, max(place) FROM ranked WHERE is_drawn GROUP BY ALL
 """
 
 
@@ -125,21 +135,53 @@ def open_database(scratch: Path) -> duckdb.DuckDBPyConnection:
     return database
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What is kept of given judgments."""
+
+    recipe: Recipe
+    seed: int
+    iteration: int
+    contrasts: int = 1
+    """DPO's pairs of judgments an ordered pair, at most."""
+    share: Fraction | None = None
+    """Of labelled ones among the kept ordered pairs; None takes them as they come."""
+
+
 def select(
-    database: duckdb.DuckDBPyConnection, judgments: Sequence[Path], recipe: Recipe, seed: int, iteration: int, contrasts: int = 1
+    database: duckdb.DuckDBPyConnection, judgments: Sequence[Path], rules: Rules, pairs: Sequence[Path] = ()
 ) -> tuple[dict[str, int], dict[Drop, int]]:
-    """Decide on every judgment; counts and drops add up to the number of judgments. Leaves the tables selection and kept."""
-    names = {"seed": str(seed), "iteration": str(iteration)}
-    rules = {"minimum_pass_rate": float(recipe.minimum_pass_rate), "require_mirror": recipe.require_mirror}
-    database.execute(RATED, {"judgments": [str(path) for path in judgments], **names, **rules})
-    if recipe.objective_of(iteration) is Objective.SFT:
+    """Decide on every judgment; counts and drops add up to the number of judgments. Leaves the tables selection and kept.
+
+    What pairs are labelled is looked up in `pairs`, for a share of them.
+    """
+    names = {"seed": str(rules.seed), "iteration": str(rules.iteration)}
+    limits = {"minimum_pass_rate": float(rules.recipe.minimum_pass_rate), "require_mirror": rules.recipe.require_mirror}
+    database.execute("CREATE TABLE labelled (pair_id VARCHAR)")
+    if rules.share is not None:
+        database.execute(GIVEN, {"pairs": [str(path) for path in pairs]})
+    database.execute(RATED, {"judgments": [str(path) for path in judgments], **names, **limits})
+    if rules.recipe.objective_of(rules.iteration) is Objective.SFT:
         database.execute(ONE_RIGHT)
+        _set_sizes(database, rules.share)
+        database.execute(ONE_RIGHT_SELECTION)
         database.execute(ONE_RIGHT_KEPT)
     else:
-        database.execute(CONTRASTS, {**names, "contrasts": contrasts})
+        database.execute(CONTRASTS, {**names, "contrasts": rules.contrasts})
+        _set_sizes(database, rules.share)
         database.execute(CONTRASTED)
         database.execute(CONTRASTED_KEPT)
     return _counted(database)
+
+
+def _set_sizes(database: duckdb.DuckDBPyConnection, share: Fraction | None) -> None:
+    """How many ordered pairs of each letter a source keeps: as many of both letters, and then as its share asks for."""
+    drawn = {(is_labelled, gold): count for is_labelled, gold, count in database.execute(DRAWN).fetchall()}
+    labelled, synthetic = (min(drawn.get((source, verdict.value), 0) for verdict in Verdict) for source in (True, False))
+    kept = (labelled, synthetic) if share is None else mixed(labelled, synthetic, share)
+    rows = [(True, labelled, kept[0]), (False, synthetic, kept[1])]
+    database.execute("CREATE TABLE size (is_labelled BOOLEAN, balanced BIGINT, mixed BIGINT)")
+    database.executemany("INSERT INTO size VALUES (?, ?, ?)", rows)
 
 
 def _counted(database: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[Drop, int]]:

@@ -161,6 +161,13 @@ def test_the_rows_used_decide_the_pairs_and_nothing_else() -> None:
     assert digest_of(Stage.JUDGE, **fewer) == digest_of(Stage.JUDGE)
 
 
+def test_the_share_of_labelled_pairs_decides_the_selection_and_nothing_else() -> None:
+    labelled = {"labelled": {"uri": "s3://bucket/pairs.jsonl"}}
+    mixed = {"labelled": {**labelled["labelled"], "share": "0.5"}}
+    changed = [stage for stage in Stage if digest_of(stage, **mixed) != digest_of(stage, **labelled)]
+    assert changed == [Stage.SELECT]
+
+
 def test_prompts_and_inputs_decide_the_digest() -> None:
     work = Work.model_validate({"run": {"name": "run"}, "iteration": 1, "stage": "judge", "attempt": 1, "spec": SPEC})
     digests = {

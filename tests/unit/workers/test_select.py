@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.recipes import RECIPES, Objective
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
 from selftrain.api.v1alpha1 import Prompts
+from selftrain.method.pairs import LABELLED
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
@@ -39,19 +42,28 @@ def judgments(verdicts: Verdicts) -> list[Row]:
     return [judgment(*key, sample, verdict) for key, said in verdicts.items() for sample, verdict in enumerate(said)]
 
 
+def kind_of(name: str) -> str:
+    return "variation" if int(name[1:]) % 2 else LABELLED
+
+
 def selected(
-    folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, contrasts: int = 1, **rules: Any
+    folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, share: str | None = None, **rules: Any
 ) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
-    """Select from rows cut into parts."""
+    """Select from rows cut into parts. With a share, pairs of even numbers are labelled."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [folder / f"judgments-{number}" for number in range(cut)]
     for number, part in enumerate(parts):
         write_table(rows[number::cut], JUDGMENTS, part)
     names = sorted({row["pair_id"] for row in rows})
-    pairs = [{"pair_id": name, "instruction": f"x {name}", "chosen": f"good {name}", "rejected": f"bad {name}"} for name in names]
+    pairs = [
+        {"pair_id": name, "instruction": f"x {name}", "chosen": f"good {name}", "rejected": f"bad {name}", "kind": kind_of(name)}
+        for name in names
+    ]
     write_table(pairs, PAIRS, folder / "pairs")
+    contrasts = rules.pop("contrasts", 1)
+    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, contrasts, Fraction(share) if share else None)
     with selection.open_database(folder) as database:
-        counts, drops = selection.select(database, parts, replace(RECIPES["paper"], **rules), seed, 1, contrasts)
+        counts, drops = selection.select(database, parts, asked, [folder / "pairs"])
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
 
 
@@ -129,6 +141,32 @@ def test_contrasts_obey_the_other_rules(tmp_path: Path) -> None:
     assert drops[Drop.MIRROR_NOT_KEPT] == 4
 
 
+EVEN: Verdicts = {(pair, order): [order[0], None] for pair in range(40) for order in ("AB", "BA")}
+"""20 labelled and 20 synthetic pairs, each with a right judgment and another one in both orders."""
+
+
+@pytest.mark.parametrize("objective", [{}, DPO], ids=["sft", "dpo"])
+@pytest.mark.parametrize(("share", "labelled", "synthetic"), [("0.5", 20, 20), ("0.2", 5, 20), ("0.9", 20, 2), ("0", 0, 20), ("1", 20, 0)])
+def test_labelled_pairs_get_their_share(tmp_path: Path, objective: Row, share: str, labelled: int, synthetic: int) -> None:
+    counts, drops, kept = selected(tmp_path, judgments(EVEN), share=share, **objective)
+    found = Counter((kind_of(row["pair_id"]), row["order"]) for row in kept)
+    assert {key: found[key] for key in found} == {
+        (kind, order): count for kind, count in ((LABELLED, labelled), ("variation", synthetic)) for order in ("AB", "BA") if count
+    }
+    left_out = 2 * (40 - labelled - synthetic) * (2 if objective else 1)
+    assert drops.get(Drop.NOT_MIXED, 0) == left_out
+    assert counts["judgments"] == 160 == counts["kept"] + sum(drops.values())
+
+
+def test_sources_are_balanced_apart_before_they_are_mixed(tmp_path: Path) -> None:
+    """The labelled pairs are right in the order AB only: together the letters could be balanced, each source by itself cannot."""
+    some = {key: said for key, said in EVEN.items() if key[0] % 2 or key[1] == "AB"}
+    counts, drops, kept = selected(tmp_path, judgments(some), share="0.5")
+    assert kept == []
+    assert (drops[Drop.UNBALANCED], drops[Drop.NOT_MIXED]) == (20, 40)
+    assert counts["judgments"] == sum(drops.values())
+
+
 verdict = st.sampled_from(["A", "B", None])
 keys = st.tuples(st.integers(0, 6), st.sampled_from(["AB", "BA"]))
 
@@ -144,6 +182,12 @@ def test_conservation_balance_and_independence_of_order(tmp_path: Path, verdicts
     assert len({(row["pair_id"], row["order"]) for row in kept}) == len(kept)
     shuffled = random.sample(rows, len(rows))
     assert selected(tmp_path / "other", shuffled, cut=min(cut, len(rows))) == (counts, drops, kept)
+    for objective in ({}, DPO):
+        mixed, left_out, few = selected(tmp_path / "mixed", rows, share="0.3", **objective)
+        assert len(rows) == mixed["kept"] + sum(left_out.values())
+        sizes = Counter(kind_of(row["pair_id"]) for row in few)
+        assert abs(sizes[LABELLED] - 0.3 * len(few)) < 2, "a pair of each letter"
+        assert selected(tmp_path / "mixed-other", shuffled, cut=min(cut, len(rows)), share="0.3", **objective) == (mixed, left_out, few)
     contrasted = selected(tmp_path / "dpo", rows, contrasts=2, **DPO)
     assert len(rows) == contrasted[0]["kept"] + sum(contrasted[1].values())
     orders = Counter(order for _, order in {(row["pair_id"], row["order"]) for row in contrasted[2]})
@@ -198,3 +242,17 @@ def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
     assert table.num_rows == part.rows == manifest.counts["kept"]
     select.run(bench.context(Stage.SELECT))
     assert read_manifest(context.store, context.layout, context.work.step) == manifest
+
+
+def test_a_share_that_no_pair_can_have_is_told(bench: "Bench") -> None:
+    """The judge is never right about the labelled pairs, so none of the others may be kept."""
+    labelled = as_lines(bench.folder / "labelled.jsonl", [{"id": 1, "instruction": "Task.", "chosen": "right", "rejected": "wrong"}])
+    spec = {"labelled": {"uri": f"file://{labelled}", "share": "0.5"}}
+    generate.run(bench.context(Stage.GENERATE, **spec), bench.load)
+    say = bench.engine.say
+    bench.engine.say = lambda text, seed: "no idea" if "Task." in text else say(text, seed)
+    judge.run(bench.context(Stage.JUDGE, **spec), bench.load)
+    with pytest.raises(UserError, match="not-mixed") as error:
+        select.run(bench.context(Stage.SELECT, **spec))
+    assert error.value.reason is Reason.NOTHING_SELECTED
+    assert "labelled.share" in str(error.value)
