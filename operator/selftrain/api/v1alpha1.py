@@ -195,8 +195,9 @@ class Judge(SamplingStage):
     orders: Literal["both", "random"] = "both"
     """Show every pair in both orders, or in one drawn by the run's seed. Source: release README, both."""
     slices: Annotated[int, Field(ge=1, le=50)] | None = None
-    """Disjoint parts of the pairs, by instruction; every iteration judges the next one. Absent means the recipe's: 1 is all pairs in
-    every iteration."""
+    """Disjoint parts of the pairs, by instruction; every iteration judges the next one, and after the last the first again. For fresh
+    instructions in every iteration, give as many as there will ever be iterations: parts stay as they are when iterations are added.
+    Absent means the recipe's: 1 is all pairs in every iteration."""
 
 
 class Select(PodSettings):
