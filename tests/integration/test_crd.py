@@ -13,7 +13,9 @@ from selftrain.api.load import run_of
 pytestmark = pytest.mark.cluster
 
 RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
-GOOD = [*sorted(RUNS.glob("good/*.yaml")), *sorted(Path(__file__).parents[2].glob("examples/*/run*.yaml"))]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ABLATIONS = [path for path in sorted(EXAMPLES.glob("ablations/*.yaml")) if path.name != "study.yaml"]
+GOOD = [*sorted(RUNS.glob("good/*.yaml")), *sorted(EXAMPLES.glob("*/run*.yaml")), *ABLATIONS]
 BAD = sorted(RUNS.glob("bad/*.yaml"))
 
 

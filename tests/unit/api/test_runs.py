@@ -11,7 +11,8 @@ import yaml
 
 from selftrain.api.errors import UserError
 from selftrain.api.load import run_of
-from selftrain.api.v1alpha1 import RULES
+from selftrain.api.recipes import RECIPES
+from selftrain.api.v1alpha1 import RULES, Spec
 
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 ROOT = Path(__file__).parents[3]
@@ -31,6 +32,17 @@ def test_the_corpus_is_found() -> None:
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_good_manifests_are_accepted(path: Path) -> None:
     run_of(yaml.safe_load(path.read_text()))
+
+
+def test_the_papers_comparisons_are_short_manifests_that_differ_in_what_is_compared() -> None:
+    specs = {path.stem: yaml.safe_load(path.read_text())["spec"] for path in ABLATIONS if not path.stem.startswith("source-")}
+    assert specs.keys() >= {"synthetic", "labelled", "mixed", "rewriting", "continue", "dpo"}
+    shared = {"model", "store", "evaluate"}
+    own = {name: {field: value for field, value in spec.items() if field not in shared} for name, spec in specs.items()}
+    assert len({str({field: spec[field] for field in shared}) for spec in specs.values()}) == 1
+    assert len({str(spec) for spec in own.values()}) == len(own)
+    assert max(len(spec) for spec in own.values()) <= 5
+    assert Spec.model_validate(specs["synthetic"]).resolved == RECIPES["paper"]
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
