@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from selftrain.api.base import ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
 from selftrain.api.instructions import Classify, Instructions
 from selftrain.api.pods import PodSettings
+from selftrain.api.prompts import Prompts
 from selftrain.api.recipes import RECIPES, NegativeKind, Objective, Recipe, Start
 from selftrain.api.status import Status
 
@@ -27,7 +28,6 @@ NAME_LIMIT = 40
 """Longest name of a run: Job names add the step and the attempt, pod host names an index, within 63 characters."""
 
 StoreUri = Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?|file:///[^\s]*)$", max_length=512)]
-Template = Annotated[str, Field(min_length=1, max_length=16384)]
 
 
 class SecretKey(ApiModel):
@@ -90,32 +90,6 @@ class Labelled(ApiModel):
     share: Share | None = None
     """Share of labelled pairs among the ordered pairs in every training set, each source balanced on its own: of the source that is there
     in excess, some are left out and counted as not mixed. Needs instructions. Absent means as they come."""
-
-
-class PromptTemplate(ApiModel):
-    """A chat prompt with {{placeholders}}. The text is used exactly as written and its hash is kept in the lineage."""
-
-    system: Annotated[str, Field(max_length=16384)] | None = None
-    """System message; absent means none."""
-    user: Template
-    """User message."""
-
-
-class Prompts(ApiModel):
-    """Templates that replace the built-in ones."""
-
-    classify: PromptTemplate | None = None
-    """Asks what an instruction is, in three lines: Category, Complexity, Length. Placeholders: {{instruction}}, {{scale}}."""
-    answer: PromptTemplate | None = None
-    """Asks for an answer. Placeholder: {{instruction}}."""
-    variation: PromptTemplate | None = None
-    """Asks for a similar but different instruction and a good answer to it, between <instruction> and <answer> tags.
-    Placeholders: {{instruction}}, {{answer}}."""
-    rewrite: PromptTemplate | None = None
-    """Asks for the answer with a change for the worse, between <answer> tags. Placeholders: {{instruction}}, {{answer}} and {{change}},
-    where it is said what a kind of worse answer changes; a template without it asks for the same change whatever the kind."""
-    judge: PromptTemplate | None = None
-    """Asks for a judgment ending in [[A]] or [[B]]. Placeholders: {{instruction}}, {{answer_a}}, {{answer_b}}."""
 
 
 class EngineArgument(ApiModel):

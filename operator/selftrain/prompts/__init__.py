@@ -10,8 +10,8 @@ from typing import Literal
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.recipes import NegativeKind
-from selftrain.api.v1alpha1 import Prompts, PromptTemplate
 from selftrain.prompts.quoting import PLACEHOLDER, Structure
 
 PromptName = Literal["classify", "answer", "variation", "rewrite", "judge"]

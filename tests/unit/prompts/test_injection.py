@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.records import Order
-from selftrain.api.v1alpha1 import Prompts, PromptTemplate
 from selftrain.method.pairs import shown
 from selftrain.method.verdict import parse_verdict
 from selftrain.prompts import Template, resolve

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.instructions import Category
+from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.recipes import NegativeKind
-from selftrain.api.v1alpha1 import Prompts, PromptTemplate
 from selftrain.method.classes import LABELS, LENGTHS
 from selftrain.prompts import PromptName, Template, resolve, rewriting
 

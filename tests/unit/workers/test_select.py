@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.prompts import Prompts
 from selftrain.api.recipes import RECIPES, Objective
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
-from selftrain.api.v1alpha1 import Prompts
 from selftrain.method.pairs import LABELLED
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
