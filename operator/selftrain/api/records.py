@@ -77,7 +77,7 @@ class Drop(StrEnum):
     SAME_ANSWER = "same-answer"
     """generate: both answers are equal"""
     NO_MAJORITY = "no-majority"
-    """generate: no answer is given more often than all others together, and no other kind of worse answer was asked for"""
+    """generate: answers repeat, and none is given more often than all others together; or all differ, and no other kind was asked for"""
     UNANIMOUS = "unanimous"
     """generate: all answers agree, and no other kind of worse answer was asked for"""
     WRONG = "wrong"

@@ -33,16 +33,18 @@ def order_of(weights: Mapping[NegativeKind, int], seed: int, instruction: str) -
 def agree(answers: Sequence[Written]) -> Agreement | Drop:
     """What most of an instruction's answers say, and what the others say instead.
 
-    Without a majority nobody knows which answers are wrong, so there are no others. The most common answer, the first of equals, is
-    still good enough beside an answer to something else.
+    Answers that are all different (long texts are) say nothing about each other: the first one is the answer and there are no others.
+    Answers that repeat without a majority are dropped: the generator is guessing, and most of what it guesses is wrong.
     """
     whole = [answer for answer in answers if check_answer(answer) is None]
     if not whole:
         return check_answer(answers[0]) or Drop.EMPTY_ANSWER
     counts = Counter(normal(answer.text) for answer in whole)
     [(most, votes)] = counts.most_common(1)
+    if 1 < votes <= len(whole) / 2:
+        return Drop.NO_MAJORITY
     chosen = next(answer for answer in whole if normal(answer.text) == most)
-    if 2 * votes <= len(whole):
+    if votes == 1 < len(whole):
         return Agreement(chosen, (), Drop.NO_MAJORITY)
     return Agreement(chosen, tuple(answer for answer in whole if normal(answer.text) != most), Drop.UNANIMOUS)
 
