@@ -10,6 +10,7 @@ from selftrain.storage.open import probe
 from selftrain.workers.chat import load_tokenizer
 from selftrain.workers.context import Context, benchmark, freeze, generator_settings, seed
 from selftrain.workers.generate import prompt_names, read_sources
+from selftrain.workers.lora import check_targets
 from selftrain.workers.models import read_facts
 from selftrain.workers.sampling import check_room
 from selftrain.workers.shards import digests
@@ -36,12 +37,14 @@ def run(context: Context) -> None:
 
 
 def _check_models(context: Context, model: Path, templates: Mapping[PromptName, Template]) -> None:
-    """Both models must have room for every prompt they will be given."""
+    """Both models must have room for every prompt they will be given, and the seed the layers that adapters are for."""
     spec = context.work.spec
     asked = [templates[name] for name in prompt_names(spec)]
     tokenizer, facts = load_tokenizer(model), read_facts(model)
     check_room(tokenizer, facts, spec.judge, [templates["judge"]])
     if spec.evaluate.benchmarks:
         check_room(tokenizer, facts, spec.evaluate, [templates["judge"]])
+    if spec.train.lora:
+        check_targets(model, spec.train.lora)
     generator = generator_settings(context)
     check_room(load_tokenizer(generator), read_facts(generator), spec.generate, asked)
