@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from helpers.trainers import (
     trainer_of,
 )
 from helpers.trainings import losses, ranks_of, start, wait_for_state, weights, work_of
+from selftrain.api.v1alpha1 import Lora
 from selftrain.storage.commit import read_manifest
 from selftrain.workers.packing import updates_of_epoch
 
@@ -71,6 +73,33 @@ def test_an_example_does_not_see_its_neighbours(torch, corpus):
                 model(input_ids=b.inputs, position_ids=b.positions, bounds=b.bounds, use_cache=False).logits[0] for b in (second, both)
             )
         torch.testing.assert_close(together[both.bounds[1] :], apart, atol=1e-4, rtol=1e-4)
+
+
+def others_only(changed):
+    """The loss of all sequences but one."""
+    from selftrain.workers.objectives import sums_of
+
+    return lambda logarithms, batch: (
+        -sum(total for sequence, total in zip(batch.sequences, sums_of(logarithms, batch), strict=True) if sequence != changed)
+    )
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("lora", [None, Lora(rank=4)])
+def test_changing_an_example_leaves_the_others_alone(torch, corpus, lora, checkpointing):
+    """Neither their losses nor the gradients that they give depend on what is packed beside them."""
+    trainer = trainer_of(SETTINGS.model_copy(update={"lora": lora, "activation_checkpointing": checkpointing}), bf16=False)
+    (batch,) = batches_of(torch, corpus, (30, 31, 32), 2000)
+    for _ in range(2):
+        trainer.update([batch], likelihood(corpus, (30, 31, 32)), rate=1e-2)  # a fresh adapter gives half of its gradient only
+    middle = slice(*batch.bounds[1:3])
+    other = replace(batch, inputs=batch.inputs.clone())
+    other.inputs[0, middle] = (other.inputs[0, middle] + 7) % 1024
+    before, after = (trainer.measure([one]) for one in (batch, other))
+    expected, found = (gradients(trainer, [one], others_only(31))[1] for one in (batch, other))
+    assert after[31] != pytest.approx(before[31], rel=0.01)
+    assert [after[30], after[32]] == pytest.approx([before[30], before[32]], rel=1e-6)
+    assert difference(torch, found, expected) < 1e-6
 
 
 def test_only_completions_have_a_loss(torch, corpus):
