@@ -21,6 +21,7 @@ from helpers.trainers import (
     trainer_of,
 )
 from helpers.trainings import losses, ranks_of, start, wait_for_state, weights, work_of
+from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import Lora
 from selftrain.storage.commit import read_manifest
 from selftrain.workers import launch, train
@@ -180,7 +181,7 @@ def test_two_ranks_that_hold_half_of_the_weights_each_learn_the_same(monkeypatch
 
 
 def lora_work(folder, table, **lora):
-    return work_of(folder, table, learning_rate="0.01", lora=LORA.model_copy(update=lora))
+    return work_of(folder, table, learning_rate="0.01", sequence_length=120, lora=LORA.model_copy(update=lora))
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +197,7 @@ def test_a_training_ends_in_a_whole_model(torch, undisturbed, tmp_path):
     from transformers import AutoModelForCausalLM
 
     _, store, manifest = undisturbed
+    assert (manifest.counts["examples"], manifest.drops) == (77, {Drop.TOO_LONG: 3})
     assert losses(store, manifest)[-1] < losses(store, manifest)[0] - 0.5
     names = {part.key.rpartition("/")[2] for part in manifest.parts}
     assert names == {path.name for path in MODEL.iterdir()} | {"training.json"}

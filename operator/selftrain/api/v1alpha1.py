@@ -251,7 +251,8 @@ class Train(PodSettings):
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 1
     """Packed sequences a rank runs at once."""
     sequence_length: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
-    """Length of a packed sequence in tokens; longer examples are dropped and counted. Source: release."""
+    """Length of a packed sequence in tokens. Examples longer than this or than the model's context are left out whole and counted, since
+    cut off they would lose their verdict or what it is about. Source: release."""
     weight_decay: Decimal = "0.1"
     """AdamW weight decay. Source: release."""
     adam_beta1: Share = "0.9"
