@@ -95,7 +95,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Convert it to safetensors without remote code.",
     ),
     Reason.MODEL_UNUSABLE: (
-        "The model has no chat template, or its context is too short.",
+        "The model has no chat template, its context is too short, or an adapter lies beside it.",
         "Choose an instruction-tuned model with a longer context.",
     ),
     Reason.INSTRUCTIONS_NOT_FOUND: ("Nothing lies at spec.instructions.uri.", "Correct the URI or upload the file."),
