@@ -94,9 +94,11 @@ def test_gradients_agree_with_plain_peft(torch, corpus, stage):
     assert difference(torch, found, trained(model)) < 0.03  # bfloat16
 
 
-@pytest.mark.parametrize("stage", [0, 1, 3])
-def test_merged_weights_compute_the_same(torch, corpus, stage):
-    trainer = moved(torch, adapted(torch, bf16=False, zero_stage=stage), corpus)
+@pytest.mark.parametrize(
+    ("stage", "bf16", "tolerance"), [(0, False, 1e-5), (1, False, 1e-5), (3, False, 1e-5), (1, True, 0.01), (3, True, 0.01)]
+)
+def test_merged_weights_compute_the_same(torch, corpus, stage, bf16, tolerance):
+    trainer = moved(torch, adapted(torch, bf16=bf16, zero_stage=stage), corpus)
     state, merged = parts(trainer), trainer.weights()
     del trainer
     with torch.no_grad():
@@ -105,7 +107,7 @@ def test_merged_weights_compute_the_same(torch, corpus, stage):
         before = plain_loss(torch, seed, corpus, EXAMPLES).item()
         assert merged.keys() == seed.state_dict().keys()
         seed.load_state_dict(merged)
-        assert plain_loss(torch, seed, corpus, EXAMPLES).item() == pytest.approx(apart, rel=1e-5)
+        assert plain_loss(torch, seed, corpus, EXAMPLES).item() == pytest.approx(apart, rel=tolerance)
     assert apart < before - 0.1
 
 
