@@ -7,127 +7,31 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from selftrain.api.records import Manifest, Part, Work
-from selftrain.api.stages import Stage, Step
-from selftrain.api.v1alpha1 import Train
-from selftrain.storage.commit import commit, read_manifest
-from selftrain.storage.digests import file_digest
-from selftrain.storage.open import open_store
-from selftrain.storage.tables import EXAMPLES, write_table
-from selftrain.workers.corpus import write_corpus
-from selftrain.workers.packing import micro_batches, updates_of_epoch
+from helpers.trainers import (
+    MODEL,
+    SETTINGS,
+    batches_of,
+    difference,
+    gradients,
+    likelihood,
+    plain_loss,
+    plain_model,
+    plain_preference,
+    preference,
+    trainer_of,
+)
+from helpers.trainings import losses, ranks_of, start, wait_for_state, weights, work_of
+from selftrain.api.v1alpha1 import Lora
+from selftrain.storage.commit import read_manifest
+from selftrain.workers.packing import updates_of_epoch
 
-MODEL = Path(__file__).parents[1] / "fixtures/micro/model"
-OPERATOR = Path(__file__).parents[2] / "operator"
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # the engine's own warnings are its makers' affair
-WORDS = "a cat sat on the mat and saw another dog with some food near an old house".split()
-SETTINGS = Train(
-    learning_rate="0.001", warmup_steps=2, epochs=2, tokens_per_update=600, sequence_length=256, zero_stage=1,
-    activation_checkpointing=False, save_every_steps=4,
-)  # fmt: skip
-
-
-def example(i):
-    text = " ".join(WORDS[(i * k + k) % len(WORDS)] for k in range(5 + i % 40))
-    messages = [{"role": "user", "content": text}]
-    return {"pair_id": str(i), "order": "AB", "sample": 0, "messages": messages, "completion": f"{text[:60]} [[{'AB'[i % 2]}]]"}
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    path = tmp_path_factory.mktemp("table") / "examples.parquet"
-    write_table([example(i) for i in range(80)], EXAMPLES, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def corpus(table, tmp_path_factory):
-    return write_corpus(MODEL, [table], 256, tmp_path_factory.mktemp("corpus"), contrasts=False)
-
-
-@pytest.fixture(scope="module")
-def torch():
-    os.environ["DS_ACCELERATOR"] = "cpu"
-    os.environ.update(MASTER_ADDR="127.0.0.1", RANK="0", WORLD_SIZE="1", LOCAL_RANK="0")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        os.environ["MASTER_PORT"] = str(probe.getsockname()[1])
-    import torch
-
-    torch.set_num_threads(1)
-    import deepspeed
-
-    deepspeed.ops.__compatible_ops__ = {}
-    deepspeed.init_distributed("gloo")
-    yield torch
-    torch.distributed.destroy_process_group()
-
-
-def trainer_of(settings=SETTINGS, *, bf16=True):
-    from selftrain.workers.ranks import Ranks
-    from selftrain.workers.trainer import Trainer
-
-    return Trainer(MODEL, settings, Ranks(), bf16=bf16)
-
-
-def batches_of(torch, corpus, examples, capacity=256):
-    from selftrain.workers.batches import batch_of
-
-    return [batch_of(corpus, batch, torch.device("cpu")) for batch in micro_batches(examples, corpus.sizes, 1, capacity)[0]]
-
-
-def plain_model(torch, dtype):
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype, attn_implementation="sdpa").train()
-
-
-def plain_loss(torch, model, corpus, examples):
-    """The loss as one would write it without any packing: each example alone, labels of the prompt masked."""
-    total = 0.0
-    for i in examples:
-        ids = torch.tensor(corpus.tokens[corpus.starts[i] :][: corpus.lengths[i]].astype("int64"))
-        labels = ids.clone()
-        labels[: corpus.prompts[i]] = -100
-        logits = model(input_ids=ids[None]).logits[0, :-1].float()
-        total = total + torch.nn.functional.cross_entropy(logits, labels[1:], reduction="sum")
-    return total / corpus.better(examples)
-
-
-def likelihood(corpus, examples):
-    from selftrain.workers.objectives import Likelihood
-
-    return Likelihood(corpus.better(examples))
-
-
-def gradients(trainer, batches, objective):
-    """Gradients of one update, caught before the step."""
-    from deepspeed.utils import safe_get_full_grad
-
-    found, step = {}, trainer._engine.step
-
-    def catch():
-        found.update((name, safe_get_full_grad(p).float().clone()) for name, p in trainer.model.named_parameters())
-        step()
-
-    trainer._engine.step = catch
-    loss = trainer.update(batches, objective, rate=0.0)
-    trainer._engine.step = step
-    return loss, found
-
-
-def difference(torch, found, expected):
-    """Relative difference of all gradients taken as one vector."""
-    apart = torch.cat([(found[name] - expected[name]).flatten() for name in expected])
-    return float(apart.norm() / torch.cat([value.flatten() for value in expected.values()]).norm())
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
@@ -169,6 +73,33 @@ def test_an_example_does_not_see_its_neighbours(torch, corpus):
                 model(input_ids=b.inputs, position_ids=b.positions, bounds=b.bounds, use_cache=False).logits[0] for b in (second, both)
             )
         torch.testing.assert_close(together[both.bounds[1] :], apart, atol=1e-4, rtol=1e-4)
+
+
+def others_only(changed):
+    """The loss of all sequences but one."""
+    from selftrain.workers.objectives import sums_of
+
+    return lambda logarithms, batch: (
+        -sum(total for sequence, total in zip(batch.sequences, sums_of(logarithms, batch), strict=True) if sequence != changed)
+    )
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("lora", [None, Lora(rank=4)])
+def test_changing_an_example_leaves_the_others_alone(torch, corpus, lora, checkpointing):
+    """Neither their losses nor the gradients that they give depend on what is packed beside them."""
+    trainer = trainer_of(SETTINGS.model_copy(update={"lora": lora, "activation_checkpointing": checkpointing}), bf16=False)
+    (batch,) = batches_of(torch, corpus, (30, 31, 32), 2000)
+    for _ in range(2):
+        trainer.update([batch], likelihood(corpus, (30, 31, 32)), rate=1e-2)  # a fresh adapter gives half of its gradient only
+    middle = slice(*batch.bounds[1:3])
+    other = replace(batch, inputs=batch.inputs.clone())
+    other.inputs[0, middle] = (other.inputs[0, middle] + 7) % 1024
+    before, after = (trainer.measure([one]) for one in (batch, other))
+    expected, found = (gradients(trainer, [one], others_only(31))[1] for one in (batch, other))
+    assert after[31] != pytest.approx(before[31], rel=0.01)
+    assert [after[30], after[32]] == pytest.approx([before[30], before[32]], rel=1e-6)
+    assert difference(torch, found, expected) < 1e-6
 
 
 def test_only_completions_have_a_loss(torch, corpus):
@@ -222,43 +153,6 @@ def test_all_stages_learn_alike(torch, corpus):
         assert other == pytest.approx(first, rel=0.01)
 
 
-BETA, NLL_SCALE = 0.1, 1.5
-
-
-@pytest.fixture(scope="module")
-def contrasts(tmp_path_factory):
-    """Each example beside a worse completion."""
-    path, folder = tmp_path_factory.mktemp("contrasts") / "examples.parquet", tmp_path_factory.mktemp("corpus")
-    rows = [example(i) | {"rejected": f"{example(i + 3)['completion'][:40]} [[{'BA'[i % 2]}]]"} for i in range(40)]
-    write_table(rows, EXAMPLES, path)
-    return write_corpus(MODEL, [path], 256, folder, contrasts=True)
-
-
-def plain_logarithm(torch, model, corpus, sequence):
-    ids = torch.tensor(corpus.tokens[corpus.starts[sequence] :][: corpus.lengths[sequence]].astype("int64"))
-    chances = model(input_ids=ids[None]).logits[0, :-1].float().log_softmax(-1)
-    return chances.gather(1, ids[1:, None])[corpus.prompts[sequence] - 1 :].sum()
-
-
-def plain_preference(torch, model, reference, corpus, examples):
-    """DPO as its paper writes it, each sequence alone, and the better completions' mean likelihood a token beside it."""
-    loss, nll, tokens = 0.0, 0.0, 0
-    for better, worse in ((2 * i, 2 * i + 1) for i in examples):
-        with torch.no_grad():
-            before = [plain_logarithm(torch, reference, corpus, sequence) for sequence in (better, worse)]
-        now = [plain_logarithm(torch, model, corpus, sequence) for sequence in (better, worse)]
-        loss = loss - torch.nn.functional.logsigmoid(BETA * ((now[0] - before[0]) - (now[1] - before[1])))
-        nll, tokens = nll - now[0], tokens + corpus.lengths[better] - corpus.prompts[better]
-    return loss / len(examples) + NLL_SCALE * nll / tokens
-
-
-def preference(trainer, torch, corpus, examples):
-    from selftrain.workers.objectives import Preference
-
-    reference = trainer.measure(batches_of(torch, corpus, examples, 512))
-    return Preference(BETA, NLL_SCALE, len(examples), corpus.better(examples), reference)
-
-
 @pytest.mark.parametrize("stage", [0, 1, 3])
 def test_dpo_gradients_agree_with_a_plain_loop(torch, contrasts, stage):
     """The model has moved away from its reference, else the gradient would not tell how far."""
@@ -287,70 +181,6 @@ def test_dpo_prefers_what_is_better(torch, contrasts):
     now = trainer.measure(batches)
     gains = {sequence: value - objective.reference[sequence] for sequence, value in now.items()}
     assert all(gains[2 * i] > gains[2 * i + 1] for i in examples)
-
-
-def work_of(folder, table, **settings):
-    """A run whose select stage is done, ready to train."""
-    spec = {
-        "model": {"uri": f"file://{MODEL}"},
-        "store": {"uri": f"file://{folder / 'store'}"},
-        "instructions": {"uri": "file:///nowhere"},
-        "train": SETTINGS.model_copy(update=settings).model_dump(),
-    }
-    work = Work.model_validate({"run": {"name": "r", "uid": "u"}, "iteration": 1, "stage": "train", "attempt": 1, "spec": spec})
-    store = open_store(work.spec.store)
-    if read_manifest(store, work.layout, Step(1, Stage.SELECT)) is None:
-        part = Part(key="examples.parquet", sha256=file_digest(table), bytes=table.stat().st_size, rows=80)
-        store.upload(table, part.key)
-        commit(store, work.layout, Manifest(run="r", iteration=1, stage=Stage.SELECT, attempt=1, work="0" * 64, inputs={}, parts=[part]))
-    return work, store
-
-
-def start(work, folder, index=0, rendezvous=None):
-    environment = {
-        **os.environ,
-        "SELFTRAIN_WORK": work.model_dump_json(),
-        "SELFTRAIN_SCRATCH": str(folder / "scratch"),
-        "SELFTRAIN_TERMINATION": str(folder / f"termination-{index}.json"),
-        "JOB_COMPLETION_INDEX": str(index),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(OPERATOR),
-    }
-    for name in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "DS_ACCELERATOR"):
-        environment.pop(name, None)  # of the trainers in this process
-    if rendezvous:
-        environment["SELFTRAIN_RENDEZVOUS"] = rendezvous
-    log = (folder / f"log-{index}.txt").open("ab")
-    return subprocess.Popen([sys.executable, "-m", "selftrain.workers"], env=environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def wait_for_state(store, process, seconds=300):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        if any(info.key.endswith(".json") for info in store.list("default/r-u/iteration-001/train/states/")):
-            return
-        time.sleep(0.05)
-    pytest.fail("no state was stored")
-
-
-def ranks_of(folder):
-    """Processes of the ranks that were ordered from this folder."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"selftrain.workers.train_rank" in words and b"torch.distributed.run" not in words and str(folder).encode() in words[-2]:
-            yield int(path.parent.name)
-
-
-def weights(store, manifest):
-    return {Path(part.key).name: part.sha256 for part in manifest.parts if part.key.endswith(".safetensors")}
-
-
-def losses(store, manifest):
-    part = next(part for part in manifest.parts if part.key.endswith("training.json"))
-    return json.loads(store.read(part.key))["losses"]
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     NO_VERDICTS = "NoVerdicts"
     NOTHING_SELECTED = "NothingSelected"
     SEQUENCE_TOO_LONG = "SequenceTooLong"
+    TARGET_NOT_FOUND = "TargetNotFound"
     ENGINE_FAILED = "EngineFailed"
     OUT_OF_MEMORY = "OutOfMemory"
     DRAINED = "Drained"
@@ -94,7 +95,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Convert it to safetensors without remote code.",
     ),
     Reason.MODEL_UNUSABLE: (
-        "The model has no chat template, or its context is too short.",
+        "The model has no chat template, its context is too short, or an adapter lies beside it.",
         "Choose an instruction-tuned model with a longer context.",
     ),
     Reason.INSTRUCTIONS_NOT_FOUND: ("Nothing lies at spec.instructions.uri.", "Correct the URI or upload the file."),
@@ -139,6 +140,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Look at the drop counts in the message; raise judge.samples or take a better seed.",
     ),
     Reason.SEQUENCE_TOO_LONG: ("Every training example is longer than train.sequenceLength.", "Raise train.sequenceLength."),
+    Reason.TARGET_NOT_FOUND: (
+        "The model has no linear layer of a name in train.lora.targetModules.",
+        "Correct train.lora.targetModules; the message says which names there are.",
+    ),
     Reason.ENGINE_FAILED: ("The engine failed.", "Read the pod's log; it is retried within the budget."),
     Reason.OUT_OF_MEMORY: ("A pod ran out of memory.", "Raise the stage's memory, or lower its batch settings."),
     Reason.DRAINED: ("A pod was asked to stop and stopped after its shard.", "Nothing to do."),

@@ -28,6 +28,7 @@ NAME_LIMIT = 40
 """Longest name of a run: Job names add the step and the attempt, pod host names an index, within 63 characters."""
 
 StoreUri = Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?|file:///[^\s]*)$", max_length=512)]
+ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=128)]
 
 
 class SecretKey(ApiModel):
@@ -186,6 +187,20 @@ class Select(PodSettings):
     """For DPO: pairs of a right and a wrong or unparsed judgment, an ordered pair at most. Source: release, 1; its docstring says 6."""
 
 
+class Lora(ApiModel):
+    """Adapters of low rank (Hu et al. 2021, arXiv 2106.09685). They are merged at the end, so that a judge is a whole model."""
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Rank of an adapter."""
+    alpha: Annotated[int, Field(ge=1, le=4096)] = 32
+    """What an adapter adds is multiplied by alpha / rank."""
+    dropout: Share = "0"
+    """Share of an adapter's inputs that is left out at random."""
+    target_modules: Annotated[list[ModuleName], Field(min_length=1, max_length=64)] | None = None
+    """Names of the linear layers that get an adapter, each with or without those of the modules around it (q_proj or
+    layers.0.self_attn.q_proj). Absent means all linear layers but the output layer."""
+
+
 class Train(PodSettings):
     """Fine-tunes the judge with DeepSpeed. The loss is on judgment tokens only (paper)."""
 
@@ -218,7 +233,8 @@ class Train(PodSettings):
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 1
     """Packed sequences a rank runs at once."""
     sequence_length: Annotated[int, Field(ge=16, le=1_000_000)] = 4096
-    """Length of a packed sequence in tokens; longer examples are dropped and counted. Source: release."""
+    """Length of a packed sequence in tokens. Examples longer than this or than the model's context are left out whole and counted, since
+    cut off they would lose their verdict or what it is about. Source: release."""
     weight_decay: Decimal = "0.1"
     """AdamW weight decay. Source: release."""
     adam_beta1: Share = "0.9"
@@ -233,6 +249,8 @@ class Train(PodSettings):
     """What ZeRO keeps in CPU memory; parameters includes the optimizer and needs stage 3."""
     activation_checkpointing: bool = True
     """Recompute activations in the backward pass. Source: release."""
+    lora: Lora | None = None
+    """Train low-rank adapters only; absent means all weights (paper). Adapters want higher learning rates, tenfold or more."""
     nodes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Pods that train together. The release used 3."""
     processes_per_node: Annotated[int, Field(ge=1, le=16)] = 1

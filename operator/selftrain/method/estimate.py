@@ -1,7 +1,8 @@
 """What a run will take, on paper. Every formula stands here, with its assumption beside it.
 
 FLOPs a token: 2 a parameter to read or write one, 6 to train on one, 8 with activations recomputed (Kaplan et al. 2020, arXiv
-2001.08361, section 2.1). Attention itself is left out: below a context of some thousand tokens it is a few percent.
+2001.08361, section 2.1). A parameter that has an adapter instead of a gradient needs 2 less. Attention itself is left out: below a
+context of some thousand tokens it is a few percent.
 """
 
 from collections.abc import Iterator
@@ -11,13 +12,13 @@ from selftrain.api.recipes import NegativeKind, Objective
 from selftrain.api.stages import ROUND, Stage
 from selftrain.api.v1alpha1 import Spec
 
-READ, TRAIN, RECOMPUTE = 2, 6, 2
+READ, TRAIN, PASS, RECOMPUTE = 2, 6, 4, 2
 BYTES_A_TOKEN = 4
 """Text of English."""
 COMPRESSION = 3
 """zstd on such text."""
 STATE_BYTES = 16
-"""Of a parameter in a full training state: bf16 weights and gradients, float32 weights and two moments."""
+"""Of a trained parameter in a full training state: bf16 weights and gradients, float32 weights and two moments."""
 STATES_KEPT = 2
 WEIGHT_BYTES = 2
 
@@ -53,6 +54,8 @@ class Assumptions:
     """Large batches of a large model, tensor parallel, are bound by memory."""
     reading_efficiency: float = 0.5
     training_efficiency: float = 0.4
+    width: float = 4096
+    """Inputs or outputs of a layer, which with the rank gives the size of low-rank adapters."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +110,23 @@ def _select(spec: Spec, known: Assumptions, _peak: float) -> Estimate:
 def _train(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     """Two sequences an example for DPO, and one more reading of both for the reference."""
     recompute = RECOMPUTE if spec.train.activation_checkpointing else 0
+    trained = _trained(spec, known)
+    update = (TRAIN + recompute) * trained + ((PASS + recompute) * known.parameters if spec.train.lora else 0)
     tokens = flops = 0.0
     for iteration in range(1, spec.iterations + 1):
         contrast = spec.resolved.objective_of(iteration) is Objective.DPO
         own = _examples(spec, known) * (_prompt(known) + known.judgment_tokens) * (2 if contrast else 1)
         tokens += own * spec.train.epochs
-        flops += own * (spec.train.epochs * (TRAIN + recompute) + (READ if contrast else 0)) * known.parameters
-    states = STATES_KEPT * STATE_BYTES * known.parameters
+        flops += own * (spec.train.epochs * update + (READ * known.parameters if contrast else 0))
+    states = STATES_KEPT * STATE_BYTES * trained
     storage = spec.iterations * WEIGHT_BYTES * known.parameters + states
     hours = flops / (peak * known.training_efficiency) / 3600
     return Estimate(Stage.TRAIN, _examples(spec, known) * spec.iterations, 0, tokens, hours, storage)
+
+
+def _trained(spec: Spec, known: Assumptions) -> float:
+    """Parameters that need gradients and optimizer state. Adapters of rank r beside all n x n matrices have 2 r / n of their size."""
+    return known.parameters * (2 * spec.train.lora.rank / known.width if spec.train.lora else 1)
 
 
 def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:

@@ -15,10 +15,14 @@ CODE_KEY = "auto_map"
 """Key by which a model asks transformers to import Python code that lies beside it."""
 SETTINGS = ("config.json", "tokenizer_config.json")
 INDEX = "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 
 
 def check_names(uri: str, names: Sequence[str]) -> None:
-    """Refuse a folder that holds no model, or one whose weights are pickles."""
+    """Refuse a folder that holds no model, one whose weights are pickles, or an adapter."""
+    if ADAPTER in names:
+        # Beside whole weights it would be part of the model for transformers, and not for vLLM.
+        raise UserError(Reason.MODEL_UNUSABLE, f"{uri} holds an adapter ({ADAPTER})", "merge it into the model, or remove it")
     if "config.json" not in names:
         raise _refusal(Reason.MODEL_NOT_FOUND, f"{uri} holds no config.json")
     if any(fnmatch(name, "*.safetensors") for name in names):

@@ -21,7 +21,7 @@ from selftrain.workers.states import Progress
 
 LOG = "training.json"
 """Beside the weights: the loss of every update."""
-SOFTWARE = ("deepspeed", "torch", "transformers")
+SOFTWARE = ("deepspeed", "peft", "torch", "transformers")
 UPLOADS = 4
 DTYPES = ("dtype", "torch_dtype")
 """How config.json spells the type of the weights: newer and older transformers."""

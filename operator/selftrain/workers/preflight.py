@@ -9,6 +9,7 @@ from selftrain.storage.open import probe
 from selftrain.workers.chat import load_tokenizer
 from selftrain.workers.context import Context, benchmark, freeze, seed, writers
 from selftrain.workers.generate import read_sources, templates
+from selftrain.workers.lora import check_targets
 from selftrain.workers.models import read_facts
 from selftrain.workers.sampling import check_room
 from selftrain.workers.shards import digests
@@ -35,13 +36,15 @@ def run(context: Context) -> None:
 
 
 def _check_models(context: Context, model: Path) -> None:
-    """All models must have room for every prompt they will be given."""
+    """All models must have room for every prompt they will be given, and the seed the layers that adapters are for."""
     spec = context.work.spec
     judge = resolve(spec.prompts, "judge")
     tokenizer, facts = load_tokenizer(model), read_facts(model)
     check_room(tokenizer, facts, spec.judge, [judge])
     if spec.evaluate.benchmarks:
         check_room(tokenizer, facts, spec.evaluate, [judge])
+    if spec.train.lora:
+        check_targets(model, spec.train.lora)
     asked = {"generator": [*templates(spec).values()], "weaker": [resolve(spec.prompts, "answer")]}
     for name, folder in writers(context).items():
         check_room(load_tokenizer(folder), read_facts(folder), spec.generate, asked[name])

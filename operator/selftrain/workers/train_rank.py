@@ -66,6 +66,7 @@ def train(order: TrainOrder) -> None:
     ranks, settings = Ranks(), order.settings
     _introduce(ranks, settings.zero_stage)
     corpus = _shared_corpus(order, ranks)
+    torch.manual_seed(seed_of(order.seed, "train", "adapters"))  # every rank draws the same ones
     trainer = Trainer(order.model, settings, ranks, bf16=order.cpu_bf16 or torch.cuda.is_available())
     training = Training(order, trainer, ranks, corpus, _reference(order, trainer, ranks, corpus))
     states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder) if order.run else None

@@ -13,6 +13,7 @@ from transformers.integrations import HfDeepSpeedConfig
 from selftrain.api.v1alpha1 import Train
 from selftrain.workers import attention
 from selftrain.workers.batches import Batch
+from selftrain.workers.lora import add_adapters, merge
 from selftrain.workers.objectives import Objective, sums_of
 from selftrain.workers.ranks import Ranks
 from selftrain.workers.zero import deepspeed_settings
@@ -28,8 +29,10 @@ class Trainer:
         config = deepspeed_settings(settings, ranks.count, bf16=bf16)
         # While this object lives, transformers loads a stage 3 model straight into its partitions.
         self._partitioned = HfDeepSpeedConfig(config) if settings.zero_stage == 3 else None  # noqa: PLR2004
-        self._ranks = ranks
+        self._ranks, self._lora = ranks, settings.lora
         model = _load(folder, torch.bfloat16 if bf16 else torch.float32)
+        if self._lora:
+            add_adapters(model, self._lora)
         if settings.activation_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self._engine: Any = deepspeed.initialize(model=model, optimizer=_adam(settings, model), config=config)[0]
@@ -68,21 +71,28 @@ class Trainer:
         return found
 
     def save(self, folder: Path, tag: str) -> list[Path]:
-        """Write the full state; returns the files that this rank wrote. Every rank has a folder of its own."""
+        """Write the full state; returns the files that this rank wrote. Every rank has a folder of its own.
+
+        Weights that are not trained are not part of it: they are where the model was loaded from.
+        """
         (folder / tag).mkdir(parents=True, exist_ok=True)
-        self._engine.save_checkpoint(str(folder), tag=tag, save_latest=False)
+        self._engine.save_checkpoint(str(folder), tag=tag, save_latest=False, exclude_frozen_parameters=True)
         return sorted((folder / tag).glob("*.pt"))
 
     def load(self, folder: Path, tag: str) -> None:
         """Go on from a full state."""
-        self._engine.load_checkpoint(str(folder), tag=tag)
+        self._engine.load_checkpoint(str(folder), tag=tag, load_module_strict=self._lora is None)
 
     def weights(self) -> dict[str, torch.Tensor] | None:
-        """All weights, on the first rank; None on the others."""
-        if self._partitioned:
-            state = self._engine._zero3_consolidated_16bit_state_dict()  # noqa: SLF001 - DeepSpeed's public call only writes pickles
-            return state if self._ranks.is_first else None
-        return self.model.state_dict() if self._ranks.is_first else None
+        """All weights, adapters merged, on the first rank; None on the others. Stage 3 gathers them layer by layer."""
+        state: dict[str, torch.Tensor] = (
+            self._engine._zero3_consolidated_16bit_state_dict()  # noqa: SLF001 - DeepSpeed's public call only writes pickles
+            if self._partitioned
+            else self.model.state_dict()
+        )
+        if not self._ranks.is_first:
+            return None
+        return merge(state, self._lora) if self._lora else state
 
     @property
     def model(self) -> PreTrainedModel:
@@ -116,9 +126,9 @@ def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _adam(settings: Train, model: PreTrainedModel) -> torch.optim.Optimizer:
-    """AdamW over all parameters, norms included, as in the release. Every update sets its own learning rate."""
+    """AdamW over all parameters that are trained, norms included, as in the release. Every update sets its own learning rate."""
     return torch.optim.AdamW(
-        model.parameters(),
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=0.0,
         betas=(float(settings.adam_beta1), float(settings.adam_beta2)),
         eps=ADAM_EPSILON,

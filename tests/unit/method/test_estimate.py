@@ -11,6 +11,7 @@ from selftrain.api.stages import Stage
 from selftrain.method.estimate import Assumptions, Estimate, estimate
 
 DEMO = Path(__file__).parents[3] / "examples" / "smollm2" / "run.yaml"
+RUNS = Path(__file__).parents[2] / "fixtures" / "runs" / "good"
 CORES = 380e9
 """FLOP/s of bfloat16 matrix products on the two cores."""
 KNOWN = Assumptions(
@@ -77,9 +78,24 @@ def test_a_rewritten_answer_is_one_more_answer() -> None:
     assert plain.written_tokens - rewritten.written_tokens == pytest.approx(200 * 3 / 4 * (27 - 10.6))
 
 
+def test_adapters_need_little_room_and_no_gradients_beside_them() -> None:
+    """41,943,040 numbers have the adapters of rank 16 beside all linear layers of Llama 3.1 8B."""
+    body = yaml.safe_load((RUNS / "lora.yaml").read_text())
+    known = Assumptions(parameters=8.03e9, instructions=20_582)
+
+    def train(**settings: object) -> Estimate:
+        body["spec"]["train"] = settings
+        return next(one for one in estimate(run_of(body).spec, known, 989e12) if one.stage is Stage.TRAIN)
+
+    whole, adapted = train(), train(lora={"rank": 16})
+    checkpoints = whole.storage_bytes - 2 * 16 * 8.03e9
+    assert (adapted.storage_bytes - checkpoints) / (2 * 16) == pytest.approx(41_943_040, rel=0.5)
+    assert adapted.gpu_hours / whole.gpu_hours == pytest.approx(6 / 8, rel=0.02)
+
+
 def test_a_70b_run_has_the_papers_size() -> None:
     """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
-    body = yaml.safe_load((Path(__file__).parents[2] / "fixtures/runs/good/gpu-70b.yaml").read_text())
+    body = yaml.safe_load((RUNS / "gpu-70b.yaml").read_text())
     known = Assumptions(parameters=70.6e9, instructions=20_582, usable=1)
     spec = run_of(body).spec
     (judge,) = (one for one in estimate(spec, known, 989e12) if one.stage is Stage.JUDGE)

@@ -130,6 +130,7 @@ def test_the_chat_template_may_be_a_file(tmp_path: Path) -> None:
         ({"tokenizer_config.json": b'{"auto_map": {"AutoTokenizer": ["t.T", null]}}'}, Reason.MODEL_UNSAFE, "in tokenizer_config.json"),
         ({"tokenizer_config.json": b"{}"}, Reason.MODEL_UNUSABLE, "no chat template"),
         ({"tokenizer_config.json": None}, Reason.MODEL_UNUSABLE, "no chat template"),
+        ({"adapter_config.json": b"{}"}, Reason.MODEL_UNUSABLE, "an adapter .*merge it"),
         ({"config.json": b"{"}, Reason.MODEL_UNUSABLE, "config.json of .* is no JSON"),
         ({"config.json": b"[]"}, Reason.MODEL_UNUSABLE, "no JSON object"),
         ({"model.safetensors.index.json": INDEX, "model-1.safetensors": b""}, Reason.MODEL_UNUSABLE, "lacks 1 .*model-2.safetensors"),
