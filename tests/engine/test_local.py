@@ -72,6 +72,8 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert [entry["iteration"] for entry in summary["iterations"]] == [0, 1]
     assert all(entry["total"] == 16 for entry in summary["iterations"])
     assert summary["iterations"][1]["kept"] > 0
+    assert summary["iterations"][1]["distributions"]["kinds"]["variation"]["kept"] == summary["iterations"][1]["kept"]
+    assert summary["iterations"][1]["distributions"]["lengths"]["count"] == summary["iterations"][1]["judgments"]
     assert set(summary["paired"]) == {"wins", "losses", "p"}
 
 

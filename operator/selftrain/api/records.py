@@ -160,6 +160,61 @@ class BenchmarkResult(ApiModel):
     """The benchmark's own score, where it has one."""
 
 
+class Lengths(ApiModel):
+    """Lengths in tokens. A quantile is the shortest length that is not exceeded by that share."""
+
+    count: int = 0
+    total: int = 0
+    tenth: int = 0
+    median: int = 0
+    nine_tenths: int = 0
+    longest: int = 0
+
+
+class Grams(ApiModel):
+    """Runs of n words in some texts: how many there are, and how many different ones."""
+
+    total: int = 0
+    distinct: int = 0
+
+
+class Fate(ApiModel):
+    """What became of the judgments of one kind of pair: judgments = kept + dropped by reason."""
+
+    pairs: int = 0
+    """Pairs that were judged."""
+    judgments: int = 0
+    right: int = 0
+    kept: int = 0
+    drops: dict[Drop, int] = {}
+
+
+class Distributions(ApiModel):
+    """How an iteration's judgments are distributed, before and after the selection."""
+
+    lengths: Lengths
+    """Of all judgments."""
+    kept_lengths: Lengths
+    pass_rates: dict[str, int]
+    """Ordered pairs by the share of their judgments that is right."""
+    kept_pass_rates: dict[str, int]
+    """The same, of ordered pairs with a judgment that was kept."""
+    orders: dict[Order, Tally]
+    """Verdicts by order; pairs and strict_correct stay 0."""
+    entropy: float
+    """Mean over the ordered pairs of the entropy in bits of their verdicts A, B and none: 0 if a judge always says the same."""
+    distinct: dict[int, Grams]
+    """By n, in a sample of judgments of which each counts with its first words."""
+    kinds: dict[str, Fate]
+    """By kind of pair."""
+
+
+class Evidence(ApiModel):
+    """What a training set is made of, for people who judge the judge."""
+
+    distributions: Distributions
+
+
 class Manifest(ApiModel):
     """The commit point of a stage: what exists, from what it was made, and what was counted."""
 
@@ -177,6 +232,8 @@ class Manifest(ApiModel):
     counts: dict[str, int] = {}
     drops: dict[Drop, int] = {}
     results: list[BenchmarkResult] = []
+    evidence: Evidence | None = None
+    """Select: about the training set."""
     seconds: float = 0.0
     """Wall time of the work, summed over pods."""
     tokens: int = 0

@@ -42,10 +42,16 @@ def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: in
         "pairs": generated.counts.get("pairs") if generated and number else None,
         "judgments": own[Stage.JUDGE].counts.get("judgments") if Stage.JUDGE in own else None,
         "kept": own[Stage.SELECT].counts.get("kept") if Stage.SELECT in own else None,
+        **_evidence(own.get(Stage.SELECT)),
         "seconds": {str(stage): round(manifest.seconds, 1) for stage, manifest in own.items()},
         "jobs": [job_name(run.metadata.name, Step(number, stage), manifest.attempt) for stage, manifest in own.items()],
         "checkpoint": f"{store.uri}/{layout.checkpoint(number)}" if Stage.TRAIN in own else run.spec.model.uri,
     }
+
+
+def _evidence(selected: Manifest | None) -> Summary:
+    """What the training set is made of; empty for the seed, which has none."""
+    return selected.evidence.model_dump(mode="json", by_alias=False) if selected and selected.evidence else {}
 
 
 def _score(result: BenchmarkResult) -> Summary:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from selftrain.api.records import BenchmarkResult, Drop, Manifest, Shard
+from selftrain.api.records import BenchmarkResult, Drop, Evidence, Manifest, Shard
 from selftrain.prompts import PromptName, Template
 from selftrain.storage.commit import commit, committed_shards, work_digest, write_shard
 from selftrain.storage.tables import write_table
@@ -89,6 +89,7 @@ class ShardedStage:
         counts: Mapping[str, int] | None = None,
         drops: Mapping[Drop, int] | None = None,
         results: Sequence[BenchmarkResult] = (),
+        evidence: Evidence | None = None,
     ) -> None:
         """Finish the stage. `counts` and `drops` are those of the stage itself, beside its shards'."""
         work, markers = self.context.work, [done[shard] for shard in sorted(done)]
@@ -99,6 +100,7 @@ class ShardedStage:
             counts=total([counts or {}, *(marker.counts for marker in markers)]),
             drops=total([drops or {}, *(marker.drops for marker in markers)]),
             results=list(results),
+            evidence=evidence,
             seconds=round(sum(marker.seconds for marker in markers), 3),
             tokens=sum(marker.tokens for marker in markers),
             software=dict(_software()),

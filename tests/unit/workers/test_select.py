@@ -14,12 +14,14 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.recipes import RECIPES, Objective
 from selftrain.api.records import Drop
-from selftrain.api.stages import Stage
+from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Prompts
+from selftrain.method.words import words
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
 from selftrain.workers import generate, judge, select, selection
+from selftrain.workers.context import Context
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -198,3 +200,45 @@ def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
     assert table.num_rows == part.rows == manifest.counts["kept"]
     select.run(bench.context(Stage.SELECT))
     assert read_manifest(context.store, context.layout, context.work.step) == manifest
+
+
+def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench") -> None:
+    """Every number is counted again from the rows."""
+    generate.run(bench.context(Stage.GENERATE, recipe="improved"), bench.load)
+    judge.run(bench.context(Stage.JUDGE, recipe="improved"), bench.load)
+    context = bench.context(Stage.SELECT, recipe="improved")
+    select.run(context)
+    manifest = read_manifest(context.store, context.layout, context.work.step)
+    assert manifest is not None
+    assert manifest.evidence is not None
+    told, judged = manifest.evidence.distributions, rows_of(bench, context, Stage.JUDGE)
+    kept = {(row["pair_id"], row["order"], row["sample"]): row for row in rows_of(bench, context, Stage.SELECT)}
+    assert (told.lengths.count, told.lengths.total) == (80, sum(row["tokens"] for row in judged))
+    assert told.kept_lengths.count == len(kept) == sum(fate.kept for fate in told.kinds.values())
+    assert sum(told.pass_rates.values()) == 20
+    assert sum(told.kept_pass_rates.values()) == len({key[:2] for key in kept})
+    for order, tally in told.orders.items():
+        own = [row["verdict"] for row in judged if row["order"] == order]
+        assert (tally.total, tally.correct, tally.a_verdicts) == (40, own.count(order[0]), own.count("A"))
+    kinds = Counter(row["kind"] for row in rows_of(bench, context, Stage.GENERATE))
+    assert {kind: fate.pairs for kind, fate in told.kinds.items()} == dict(kinds)
+    assert sum((Counter(fate.drops) for fate in told.kinds.values()), Counter()) == manifest.drops
+    assert told.distinct[1].total == sum(len(words(row["trace"])) for row in judged)
+
+
+def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: "Bench") -> None:
+    generate.run(bench.context(Stage.GENERATE), bench.load)
+    judge.run(bench.context(Stage.JUDGE), bench.load)
+    context = bench.context(Stage.SELECT)
+    select.run(context)
+    path = bench.folder / "store" / context.layout.manifest(context.work.step)
+    before = path.read_bytes()
+    path.unlink()
+    select.run(bench.context(Stage.SELECT))
+    assert path.read_bytes() == before
+
+
+def rows_of(bench: "Bench", context: Context, stage: Stage) -> list[Row]:
+    manifest = read_manifest(context.store, context.layout, Step(1, stage))
+    assert manifest is not None
+    return [row for part in manifest.parts for row in pq.read_table(bench.folder / "store" / part.key).to_pylist()]
