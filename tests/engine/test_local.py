@@ -75,6 +75,7 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert summary["iterations"][1]["distributions"]["kinds"]["variation"]["kept"] == summary["iterations"][1]["kept"]
     assert summary["iterations"][1]["distributions"]["lengths"]["count"] == summary["iterations"][1]["judgments"]
     assert set(summary["paired"]) == {"wins", "losses", "p"}
+    assert summary["iterations"][1]["overlap"]["held-out"]["pairs"] == 8
 
 
 def test_lineage_reaches_from_the_checkpoint_to_the_instructions(finished: Path) -> None:

@@ -142,6 +142,16 @@ class Official(ApiModel):
     """Whether all of the benchmark's items are there."""
 
 
+class Overlap(ApiModel):
+    """Held-out pairs of which a text also occurs in the training set, by the rule of method/overlap."""
+
+    pairs: int
+    instructions: int
+    """Pairs whose instruction was found."""
+    answers: int
+    """Pairs of whose answers one was found."""
+
+
 class BenchmarkResult(ApiModel):
     """Result of one judge on one benchmark."""
 
@@ -158,6 +168,8 @@ class BenchmarkResult(ApiModel):
     """Baseline: says the longer answer is better; equal lengths count as wrong."""
     official: Official | None = None
     """The benchmark's own score, where it has one."""
+    overlap: Overlap | None = None
+    """With what the judge was trained on; None for the seed, whose training data nobody here knows."""
 
 
 class Lengths(ApiModel):

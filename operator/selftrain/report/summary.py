@@ -39,6 +39,7 @@ def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: in
     return {
         "iteration": number,
         **(_score(results[0]) if results else {}),
+        "overlap": {result.benchmark: result.overlap.model_dump() for result in results if result.overlap},
         "pairs": generated.counts.get("pairs") if generated and number else None,
         "judgments": own[Stage.JUDGE].counts.get("judgments") if Stage.JUDGE in own else None,
         "kept": own[Stage.SELECT].counts.get("kept") if Stage.SELECT in own else None,

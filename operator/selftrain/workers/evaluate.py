@@ -16,6 +16,7 @@ from selftrain.planning.steps import judge_iteration
 from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import HeldOut, read_benchmark
 from selftrain.storage.tables import EVALUATIONS
+from selftrain.workers.contamination import contamination
 from selftrain.workers.context import Context, benchmark, judge
 from selftrain.workers.engine import Completion, Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
@@ -64,7 +65,8 @@ def run(context: Context, load: Load = load_sampler) -> None:
             for (shard, asked), sampled in sampler.sample(batches()):
                 stage.write(shard, made(asked, sampled))
     if (done := stage.complete()) is not None:
-        stage.commit(done, results=list(_results(context, done, settings, pairs)))
+        found, results = contamination(context, pairs), _results(context, done, settings, pairs)
+        stage.commit(done, results=[result.model_copy(update={"overlap": found.get(result.benchmark)}) for result in results])
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:

@@ -1,7 +1,9 @@
 """generate, judge and evaluate as recipes: what they write, count, skip and refuse. The engine is a function here."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -10,9 +12,9 @@ import pytest
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.records import Drop, Manifest, Order, Part
+from selftrain.api.records import Drop, Manifest, Order, Overlap, Part
 from selftrain.api.stages import Stage
-from selftrain.storage.commit import read_manifest
+from selftrain.storage.commit import commit, read_manifest
 from selftrain.workers import evaluate, generate, judge, select, shards
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
@@ -469,6 +471,38 @@ def test_evaluate_scores_every_benchmark(bench: "Bench") -> None:
     assert single.overall.correct == sum(row["correct"] for row in judged if row["benchmark"] == "held-out")
     assert Counter(row["benchmark"] for row in judged)["voted"] == 3 * voted.overall.total
     assert manifest(context).inputs.keys() == {"model", "benchmark/held-out", "benchmark/voted"}
+
+
+def trained(bench: "Bench") -> None:
+    """A first iteration up to its judge, whose files no fake engine reads."""
+    make_judgments(bench)
+    select.run(bench.context(Stage.SELECT))
+    context = bench.context(Stage.TRAIN)
+    commit(
+        context.store, context.layout, Manifest(run="run", iteration=1, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
+    )
+
+
+def test_what_a_judge_was_trained_on_is_counted_in_each_benchmark(bench: "Bench") -> None:
+    """Two of a benchmark's instructions are among the run's. On the second one no verdict is ever given, so it is not trained on."""
+    context = bench.context(Stage.EVALUATE)
+    path = Path(context.work.spec.evaluate.benchmarks[0].uri.removeprefix("file://"))
+    asked = [json.loads(line)["instruction"] for line in path.read_text().splitlines()]
+    bench.write_instructions([*asked[:2], *(f"Do thing {number}." for number in range(10))])
+    by_marker = bench.engine.say
+
+    def say(text: str, seed: int) -> str | Completion:
+        if "[[A]]" not in text:
+            return by_marker(text, seed)
+        return "[[C]]" if asked[1] in text else f"[[{'A' if text.find('Fine') < text.find('Off') else 'B'}]]"
+
+    bench.engine.say = say
+    trained(bench)
+    evaluate.run(context, bench.load)
+    assert [result.overlap for result in manifest(context).results] == [Overlap(pairs=len(asked), instructions=1, answers=0)] * 2
+    seed = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(seed, bench.load)
+    assert [result.overlap for result in manifest(seed).results] == [None, None]
 
 
 def test_a_prompt_that_does_not_fit_is_a_wrong_verdict(bench: "Bench") -> None:
