@@ -75,6 +75,7 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert summary["iterations"][1]["distributions"]["kinds"]["variation"]["kept"] == summary["iterations"][1]["kept"]
     assert summary["iterations"][1]["distributions"]["lengths"]["count"] == summary["iterations"][1]["judgments"]
     assert set(summary["paired"]) == {"wins", "losses", "p"}
+    assert 0 < summary["iterations"][1]["probe"]["variation"]["total"] <= summary["iterations"][1]["pairs"]
     assert summary["iterations"][1]["overlap"]["held-out"]["pairs"] == 8
 
 

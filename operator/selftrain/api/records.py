@@ -221,10 +221,19 @@ class Distributions(ApiModel):
     """By kind of pair."""
 
 
+class Guesses(ApiModel):
+    """Better answers guessed by a model that cannot judge. Half of them are guessed by chance."""
+
+    correct: int
+    total: int
+
+
 class Evidence(ApiModel):
     """What a training set is made of, for people who judge the judge."""
 
     distributions: Distributions
+    probe: dict[str, Guesses]
+    """By kind of pair, from a sample of those in the training set; method/probe says by what."""
 
 
 class Manifest(ApiModel):

@@ -52,7 +52,15 @@ def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: in
 
 def _evidence(selected: Manifest | None) -> Summary:
     """What the training set is made of; empty for the seed, which has none."""
-    return selected.evidence.model_dump(mode="json", by_alias=False) if selected and selected.evidence else {}
+    if selected is None or selected.evidence is None:
+        return {}
+    return {
+        "distributions": selected.evidence.distributions.model_dump(mode="json", by_alias=False),
+        "probe": {
+            kind: {**guessed.model_dump(), "interval": [round(end, 4) for end in wilson(guessed.correct, guessed.total)]}
+            for kind, guessed in selected.evidence.probe.items()
+        },
+    }
 
 
 def _score(result: BenchmarkResult) -> Summary:

@@ -19,6 +19,7 @@ from selftrain.storage.commit import manifest_digest
 from selftrain.storage.tables import EXAMPLES
 from selftrain.workers.context import Context, finished, input_name
 from selftrain.workers.distributions import distributions
+from selftrain.workers.probe import probe
 from selftrain.workers.rows import fetch_all
 from selftrain.workers.selection import open_database, select
 from selftrain.workers.shards import Made, Row, ShardedStage, digests
@@ -59,7 +60,8 @@ def run(context: Context) -> None:
         require_selection(counts, drops)
         if stage.missing(parallelism=1):
             stage.write(0, Made(training_set(database, pairs, judgments, template), counts, drops))
-        evidence = Evidence(distributions=distributions(database, pairs, judgments))
+        found = distributions(database, pairs, judgments)
+        evidence = Evidence(distributions=found, probe=probe(database, pairs, found.kinds))
     if (done := stage.complete()) is not None:
         stage.commit(done, evidence=evidence)
 

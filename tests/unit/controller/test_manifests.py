@@ -24,7 +24,8 @@ LAYOUT = Layout("team", "judge", "judge-0000-1111")
 EVIDENCE = Evidence(
     distributions=Distributions(
         lengths=Lengths(), kept_lengths=Lengths(), pass_rates={}, kept_pass_rates={}, orders={}, entropy=0, distinct={}, kinds={}
-    )
+    ),
+    probe={},
 )
 GENERATE, JUDGE, SELECT = (Step(1, stage) for stage in (Stage.GENERATE, Stage.JUDGE, Stage.SELECT))
 

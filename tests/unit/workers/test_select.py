@@ -224,6 +224,9 @@ def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench")
     assert {kind: fate.pairs for kind, fate in told.kinds.items()} == dict(kinds)
     assert sum((Counter(fate.drops) for fate in told.kinds.values()), Counter()) == manifest.drops
     assert told.distinct[1].total == sum(len(words(row["trace"])) for row in judged)
+    trained = {key[0] for key in kept}
+    sizes = Counter(row["kind"] for row in rows_of(bench, context, Stage.GENERATE) if row["pair_id"] in trained)
+    assert {kind: guessed.total for kind, guessed in manifest.evidence.probe.items()} == dict(sizes)
 
 
 def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: "Bench") -> None:
