@@ -30,8 +30,9 @@ DATASETS = (Step(1, Stage.GENERATE), Step(1, Stage.JUDGE), Step(1, Stage.SELECT)
 
 
 def manifest_file(folder: Path, **changes: Any) -> Path:
-    """The micro run with its inputs on this machine."""
+    """The micro run with its inputs on this machine. Six of its 24 instructions are held out."""
     body = yaml.safe_load((MICRO / "run.yaml").read_text().replace("MICRO", str(MICRO)))
+    body["spec"]["instructions"]["validation"] = 6
     body["spec"].update(changes)
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump(body))
@@ -75,6 +76,8 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert summary["iterations"][1]["distributions"]["kinds"]["variation"]["kept"] == summary["iterations"][1]["kept"]
     assert summary["iterations"][1]["distributions"]["lengths"]["count"] == summary["iterations"][1]["judgments"]
     assert set(summary["paired"]) == {"wins", "losses", "p"}
+    assert (summary["chosen"]["iteration"], summary["chosen"]["by"]) == (1, "validation")
+    assert 0 < summary["iterations"][1]["validation"]["total"] <= 6
     assert 0 < summary["iterations"][1]["probe"]["variation"]["total"] <= summary["iterations"][1]["pairs"]
     assert summary["iterations"][1]["overlap"]["held-out"]["pairs"] == 8
 
@@ -93,7 +96,7 @@ def test_counts_are_conserved(finished: Path) -> None:
     found = manifests(finished / "run.yaml", finished)
     generated, judged, selected = (found[step] for step in DATASETS)
     assert generated.counts["pairs"] + sum(generated.drops.values()) == 24
-    assert judged.counts["judgments"] == generated.counts["pairs"] * 2 * 4
+    assert judged.counts["judgments"] == (generated.counts["pairs"] - generated.counts["pairs held out"]) * 2 * 4
     assert selected.counts["kept"] + sum(selected.drops.values()) == judged.counts["judgments"]
 
 

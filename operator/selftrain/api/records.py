@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from selftrain.api.base import ApiModel
+from selftrain.api.base import SINCE, ApiModel
 from selftrain.api.conditions import Reason
 from selftrain.api.names import Layout
 from selftrain.api.stages import Stage, Step
@@ -142,6 +142,10 @@ class Official(ApiModel):
     """Whether all of the benchmark's items are there."""
 
 
+VALIDATION = "validation pairs"
+"""Stands in place of a benchmark's name for the pairs of held-out instructions. It has a space, so no benchmark is called this."""
+
+
 class Overlap(ApiModel):
     """Held-out pairs of which a text also occurs in the training set, by the rule of method/overlap."""
 
@@ -168,7 +172,7 @@ class BenchmarkResult(ApiModel):
     """Baseline: says the longer answer is better; equal lengths count as wrong."""
     official: Official | None = None
     """The benchmark's own score, where it has one."""
-    overlap: Overlap | None = None
+    overlap: Annotated[Overlap | None, SINCE] = None
     """With what the judge was trained on; None for the seed, whose training data nobody here knows."""
 
 
@@ -253,8 +257,10 @@ class Manifest(ApiModel):
     counts: dict[str, int] = {}
     drops: dict[Drop, int] = {}
     results: list[BenchmarkResult] = []
-    evidence: Evidence | None = None
+    evidence: Annotated[Evidence | None, SINCE] = None
     """Select: about the training set."""
+    validation: Annotated[BenchmarkResult | None, SINCE] = None
+    """Evaluate: on the synthetic pairs of held-out instructions, by which a checkpoint is chosen. No benchmark."""
     seconds: float = 0.0
     """Wall time of the work, summed over pods."""
     tokens: int = 0

@@ -6,10 +6,8 @@ from selftrain.api.records import Overlap
 from selftrain.api.stages import Stage, Step
 from selftrain.method.overlap import Texts, overlaps
 from selftrain.storage.benchmarks import HeldOut
-from selftrain.workers.context import Context, finished
+from selftrain.workers.context import PAIRS_STEP, Context, finished
 from selftrain.workers.rows import read_columns
-
-PAIRS_STEP = Step(1, Stage.GENERATE)
 
 
 def contamination(context: Context, benchmarks: Mapping[str, Sequence[HeldOut]]) -> dict[str, Overlap]:

@@ -16,6 +16,8 @@ from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, LABELLE
 from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 from selftrain.workers.exits import Drain
 
+PAIRS_STEP = Step(1, Stage.GENERATE)
+
 
 @dataclass(frozen=True)
 class Fetched:

@@ -55,7 +55,8 @@ def run(context: Context, load: Load = load_sampler) -> None:
     if (done := stage.complete()) is not None:
         drops = total([sources.drops, *(marker.drops for marker in done.values())])
         require_pairs(drops, sum(marker.counts["pairs"] - marker.counts.get(HELD_OUT, 0) for marker in done.values()))
-        stage.commit(done, {"rows": sources.count + len(sources.labelled) + sum(sources.drops.values())}, sources.drops)
+        count = sources.count + len(sources.labelled) + sum(sources.drops.values())
+        stage.commit(stage.manifest(done, {"rows": count}, sources.drops))
 
 
 def prompt_names(spec: Spec) -> tuple[PromptName, ...]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from selftrain.api.records import Drop, Order, Split
 from selftrain.api.seeds import seed_of
-from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Judge
 from selftrain.method.pairs import shown
 from selftrain.method.verdict import parse_verdict
@@ -15,13 +14,11 @@ from selftrain.planning.steps import judge_iteration
 from selftrain.prompts import resolve
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.tables import JUDGMENTS
-from selftrain.workers.context import Context, finished, input_name, judge
+from selftrain.workers.context import PAIRS_STEP, Context, finished, input_name, judge
 from selftrain.workers.engine import Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
 from selftrain.workers.sampling import Load, Sampled, load_sampler
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
-
-PAIRS_STEP = Step(1, Stage.GENERATE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
             for (shard, asked), sampled in sampler.sample(batches()):
                 stage.write(shard, made(asked, sampled))
     if (done := stage.complete()) is not None:
-        stage.commit(done)
+        stage.commit(stage.manifest(done))
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:

@@ -17,7 +17,7 @@ from selftrain.method.pairs import shown
 from selftrain.prompts import Template, resolve
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.tables import EXAMPLES
-from selftrain.workers.context import Context, finished, input_name
+from selftrain.workers.context import PAIRS_STEP, Context, finished, input_name
 from selftrain.workers.distributions import distributions
 from selftrain.workers.probe import probe
 from selftrain.workers.rows import fetch_all
@@ -27,7 +27,6 @@ from selftrain.workers.shards import Made, Row, ShardedStage, digests
 ROWS = 256
 DEALT = 1024
 """Examples put in order at once."""
-PAIRS_STEP = Step(1, Stage.GENERATE)
 
 # Joins of texts with the few narrow rows that were kept; the second table is the one that is hashed.
 COMPLETIONS = """
@@ -63,7 +62,7 @@ def run(context: Context) -> None:
         found = distributions(database, pairs, judgments)
         evidence = Evidence(distributions=found, probe=probe(database, pairs, found.kinds))
     if (done := stage.complete()) is not None:
-        stage.commit(done, evidence=evidence)
+        stage.commit(stage.manifest(done).model_copy(update={"evidence": evidence}))
 
 
 def require_selection(counts: dict[str, int], drops: dict[Drop, int]) -> None:

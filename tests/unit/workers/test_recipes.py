@@ -473,11 +473,11 @@ def test_evaluate_scores_every_benchmark(bench: "Bench") -> None:
     assert manifest(context).inputs.keys() == {"model", "benchmark/held-out", "benchmark/voted"}
 
 
-def trained(bench: "Bench") -> None:
+def trained(bench: "Bench", **spec: Any) -> None:
     """A first iteration up to its judge, whose files no fake engine reads."""
-    make_judgments(bench)
-    select.run(bench.context(Stage.SELECT))
-    context = bench.context(Stage.TRAIN)
+    make_judgments(bench, **spec)
+    select.run(bench.context(Stage.SELECT, **spec))
+    context = bench.context(Stage.TRAIN, **spec)
     commit(
         context.store, context.layout, Manifest(run="run", iteration=1, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
     )
@@ -503,6 +503,29 @@ def test_what_a_judge_was_trained_on_is_counted_in_each_benchmark(bench: "Bench"
     seed = bench.context(Stage.EVALUATE, iteration=0)
     evaluate.run(seed, bench.load)
     assert [result.overlap for result in manifest(seed).results] == [None, None]
+
+
+def test_judges_are_scored_on_the_synthetic_pairs_of_held_out_instructions(bench: "Bench") -> None:
+    """Ten instructions, of which three are held out, and for each a labelled pair too."""
+    own = [{"id": n, "instruction": f"Do thing {n}.", "chosen": "right", "rejected": "wrong"} for n in range(10)]
+    spec = {"evaluate": {"shards": 2, "maxTokens": 64}, **held_out(bench), **write_labelled(bench, own)}
+    spec["labelled"]["limit"] = 10
+    trained(bench, **spec)
+    context = bench.context(Stage.EVALUATE, **spec)
+    evaluate.run(context, bench.load)
+    told = manifest(context)
+    pairs = {row["pair_id"] for row in rows(bench.context(Stage.GENERATE)) if row["split"] == "validation" and row["kind"] == "variation"}
+    assert {row["pair_id"] for row in rows(context)} == pairs
+    assert len(pairs) == 3
+    assert told.validation is not None
+    assert told.results == [], "no benchmark"
+    assert (told.validation.overall.pairs, told.validation.overall.total) == (3, 6)
+    right = Counter(row["pair_id"] for row in rows(context) if row["correct"])
+    assert told.validation.overall.strict_correct == list(right.values()).count(2)
+    assert told.inputs.keys() == {"iteration-001/train", "iteration-001/generate"}
+    seed = bench.context(Stage.EVALUATE, iteration=0, **spec)
+    evaluate.run(seed, bench.load)
+    assert manifest(seed).validation is None
 
 
 def test_a_prompt_that_does_not_fit_is_a_wrong_verdict(bench: "Bench") -> None:
