@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from selftrain.api.names import Layout
 from selftrain.api.recipes import RECIPES
@@ -20,6 +21,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.local.command import read_run
 from selftrain.planning.steps import sources, steps
 from selftrain.storage.commit import manifest_digest, read_manifest
+from selftrain.storage.digests import file_digest
 from selftrain.storage.open import open_store
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
@@ -80,6 +82,24 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert 0 < summary["iterations"][1]["validation"]["total"] <= 6
     assert 0 < summary["iterations"][1]["probe"]["variation"]["total"] <= summary["iterations"][1]["pairs"]
     assert summary["iterations"][1]["overlap"]["held-out"]["pairs"] == 8
+
+
+def test_the_checkpoint_has_a_card_that_agrees_with_the_manifests(finished: Path) -> None:
+    found = manifests(finished / "run.yaml", finished)
+    done, selected = found[Step(1, Stage.EVALUATE)], found[Step(1, Stage.SELECT)]
+    assert done.card is not None
+    path = finished / "store" / done.card.key
+    assert path.parent == finished / "store" / LAYOUT.checkpoint(1)
+    assert file_digest(path) == done.card.sha256
+    card = ModelCard.load(path)
+    (result,) = done.results
+    assert card.data.eval_results[0].metric_value == round(result.overall.correct / result.overall.total, 4)
+    assert done.validation is not None
+    assert f"| 1 | {done.validation.overall.strict_correct} of {done.validation.overall.pairs} |" in card.text
+    assert f"{selected.counts['kept']} kept" in card.text
+    frozen = json.loads((finished / "store" / LAYOUT.run).read_text())
+    weights = next(part for part in found[Step(1, Stage.TRAIN)].parts if part.key.endswith(".safetensors"))
+    assert all(digest in card.text for digest in (*frozen["inputs"].values(), weights.sha256))
 
 
 def test_lineage_reaches_from_the_checkpoint_to_the_instructions(finished: Path) -> None:

@@ -261,6 +261,8 @@ class Manifest(ApiModel):
     """Select: about the training set."""
     validation: Annotated[BenchmarkResult | None, SINCE] = None
     """Evaluate: on the synthetic pairs of held-out instructions, by which a checkpoint is chosen. No benchmark."""
+    card: Annotated[Part | None, SINCE] = None
+    """Evaluate: the model card, which lies beside the checkpoint."""
     seconds: float = 0.0
     """Wall time of the work, summed over pods."""
     tokens: int = 0

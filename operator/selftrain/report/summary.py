@@ -107,6 +107,13 @@ def _paired(store: ObjectStore, manifests: dict[Step, Manifest]) -> Paired:
     return paired((last[key], seed[key]) for key in seed.keys() & last.keys())
 
 
+def against_seed(store: ObjectStore, seed: Manifest, judge: Manifest) -> dict[str, Paired]:
+    """A judge against the seed by benchmark, both orders (exact McNemar)."""
+    before, after = hits(store, seed), hits(store, judge)
+    common = sorted(before.keys() & after.keys())
+    return {name: paired((after[key], before[key]) for key in common if key[0] == name) for name in dict.fromkeys(key[0] for key in common)}
+
+
 def hits(store: ObjectStore, manifest: Manifest) -> Hits:
     """Whether each (benchmark, pair, order) was decided right."""
     verdicts: dict[tuple[str, str, str], list[Verdict | None]] = {}

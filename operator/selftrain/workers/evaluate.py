@@ -1,4 +1,4 @@
-"""evaluate: judgments of held-out pairs in both orders, and the scores made from them."""
+"""evaluate: judgments of held-out pairs in both orders, the scores made from them, and the judge's model card."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from selftrain.planning.steps import judge_iteration
 from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import HeldOut
 from selftrain.storage.tables import EVALUATIONS
+from selftrain.workers.card import write_card
 from selftrain.workers.contamination import contamination
 from selftrain.workers.context import Context, judge
 from selftrain.workers.engine import Completion, Request, Sampling
@@ -69,7 +70,8 @@ def run(context: Context, load: Load = load_sampler) -> None:
         found = contamination(context, {exam.name: exam.pairs for exam in benchmarks})
         results = {result.benchmark: result for result in _results(context, done, exams)}
         told = [results[exam.name].model_copy(update={"overlap": found.get(exam.name)}) for exam in benchmarks]
-        stage.commit(stage.manifest(done).model_copy(update={"results": told, "validation": results.get(VALIDATION)}))
+        manifest = stage.manifest(done).model_copy(update={"results": told, "validation": results.get(VALIDATION)})
+        stage.commit(manifest.model_copy(update={"card": write_card(context, manifest)}))
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:

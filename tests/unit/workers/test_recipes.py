@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import ModelCard
 
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
@@ -15,6 +16,7 @@ from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Manifest, Order, Overlap, Part
 from selftrain.api.stages import Stage
 from selftrain.storage.commit import commit, read_manifest
+from selftrain.storage.digests import file_digest
 from selftrain.workers import evaluate, generate, judge, select, shards
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
@@ -526,6 +528,44 @@ def test_judges_are_scored_on_the_synthetic_pairs_of_held_out_instructions(bench
     seed = bench.context(Stage.EVALUATE, iteration=0, **spec)
     evaluate.run(seed, bench.load)
     assert manifest(seed).validation is None
+
+
+def test_each_judge_has_a_card_beside_its_checkpoint(bench: "Bench") -> None:
+    """The Hub's own reader takes it, and its numbers are the manifest's. The seed has none."""
+    seed = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(seed, bench.load)
+    assert manifest(seed).card is None
+    trained(bench)
+    context = bench.context(Stage.EVALUATE)
+    evaluate.run(context, bench.load)
+    done = manifest(context)
+    assert done.card is not None
+    path = bench.folder / "store" / done.card.key
+    assert path == bench.folder / "store" / context.layout.checkpoint(1) / "README.md"
+    assert (file_digest(path), path.stat().st_size) == (done.card.sha256, done.card.bytes)
+    card = ModelCard.load(path)
+    shares = [(found.dataset_name, found.metric_value) for found in card.data.eval_results]
+    assert shares == [(result.benchmark, round(result.overall.correct / result.overall.total, 4)) for result in done.results]
+    for result, before in zip(done.results, manifest(seed).results, strict=True):
+        for name, tally in (("iteration 1", result.overall), ("seed", before.overall), ("always A", result.always_a)):
+            assert f"| {name} | {tally.correct} of {tally.total} |" in card.text
+    selected = manifest(bench.context(Stage.SELECT))
+    assert selected.evidence is not None
+    assert f"{selected.evidence.probe['variation'].correct} of {selected.evidence.probe['variation'].total}" in card.text
+    assert "file://" not in card.text, "where this machine keeps its files is of no use to anybody else"
+    for digest in (*done.inputs.values(), *manifest(bench.context(Stage.GENERATE)).inputs.values(), *done.prompts.values()):
+        assert digest in card.text
+
+
+def test_a_card_says_the_same_whoever_writes_it(bench: "Bench") -> None:
+    trained(bench)
+    context = bench.context(Stage.EVALUATE)
+    evaluate.run(context, bench.load)
+    done = manifest(context)
+    (bench.folder / "store" / context.layout.manifest(context.work.step)).unlink()
+    again = Context(context.work.model_copy(update={"attempt": 2}), context.store, context.scratch, 0, context.drain)
+    evaluate.run(again, bench.load)
+    assert (manifest(again).card, manifest(again).attempt) == (done.card, 2)
 
 
 def test_a_prompt_that_does_not_fit_is_a_wrong_verdict(bench: "Bench") -> None:
