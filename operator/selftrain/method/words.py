@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 
-WORD = re.compile(r"\w+")
+# Thai, Lao, Myanmar, Khmer, kana and Chinese characters stand for words of their own: nothing shows where those scripts' words end.
+UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters and digits without their case. Scripts that put no spaces between words give one word a clause."""
+    """Runs of letters and digits without their case, and characters of scripts that put no spaces between words."""
     return WORD.findall(text.casefold())
 
 
