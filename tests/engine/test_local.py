@@ -80,6 +80,7 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert set(summary["paired"]) == {"wins", "losses", "p"}
     assert (summary["chosen"]["iteration"], summary["chosen"]["by"]) == (1, "validation")
     assert 0 < summary["iterations"][1]["validation"]["total"] <= 6
+    assert summary["iterations"][1]["embedding_probe"]["variation"]["total"] == summary["iterations"][1]["pairs"]
     assert 0 < summary["iterations"][1]["probe"]["variation"]["total"] <= summary["iterations"][1]["pairs"]
     assert summary["iterations"][1]["overlap"]["held-out"]["pairs"] == 8
 

@@ -257,6 +257,8 @@ class Manifest(ApiModel):
     counts: dict[str, int] = {}
     drops: dict[Drop, int] = {}
     results: list[BenchmarkResult] = []
+    embedding_probe: Annotated[dict[str, Guesses] | None, SINCE] = None
+    """Generate: better answers guessed from sentence embeddings, by kind of pair, in a sample of all pairs."""
     evidence: Annotated[Evidence | None, SINCE] = None
     """Select: about the training set."""
     validation: Annotated[BenchmarkResult | None, SINCE] = None

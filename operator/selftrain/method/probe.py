@@ -1,16 +1,17 @@
-"""How often the better answer of a pair can be guessed without judging, from the words of instruction and answers alone.
+"""How often the better answer of a pair can be guessed without judging, from the words or the topics of instruction and answers alone.
 
-A model that counts words cannot tell right from wrong. Where it guesses well, the way the pairs were made shows: the worse answer is
+A model that knows no more cannot tell right from wrong. Where it guesses well, the way the pairs were made shows: the worse answer is
 about something else, or longer, or says "instead". A judge may learn that in place of judging.
 
 The model is logistic regression on the difference of two answers' features, so it has no side to prefer: the probability that the first
 is the better one is 1 / (1 + exp(-w (f(first) - f(second)))). Features are the words of an answer, how much of the instruction it repeats,
-how much of it the instruction has, and its length. Fitted by AdaGrad (Duchi et al. 2011), and tested on instructions it was not fitted to.
+how much of it the instruction has, and its length; or else how near its meaning is to the instruction's. Fitted by AdaGrad (Duchi et al.
+2011), and tested on instructions it was not fitted to.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from math import exp, log, sqrt
+from math import exp, fsum, log, sqrt
 from sys import intern
 from typing import NamedTuple
 
@@ -27,7 +28,9 @@ EPSILON = 1e-8
 OF_INSTRUCTION, OF_ANSWER, LENGTH = "share of instruction", "share of answer", "log of length"
 """Names with spaces, so no word has them."""
 
+NEARNESS = "nearness to the instruction"
 Features = Mapping[str, float]
+Vector = Sequence[float]
 
 
 class Case(NamedTuple):
@@ -47,7 +50,13 @@ def case(instruction: str, chosen: str, rejected: str) -> Case:
     # Together the words weigh as much as one other feature, or they would drown it in long answers.
     weight = 1 / sqrt(len(differing)) if differing else 0.0
     sparse = {intern(word): weight if word in better else -weight for word in sorted(differing)}
-    return Case(seed_of("probe", normal(instruction)) % FOLDS, {**sparse, **{name: dense[name] - other[name] for name in dense}})
+    return Case(_fold(instruction), {**sparse, **{name: dense[name] - other[name] for name in dense}})
+
+
+def embedded_case(instruction: str, asked: Vector, answers: tuple[Vector, Vector]) -> Case:
+    """What counts of a pair of which unit vectors say the meaning: how near the answers are to the instruction, in all and by dimension."""
+    together = [one * (better - worse) for one, better, worse in zip(asked, *answers, strict=True)]
+    return Case(_fold(instruction), {**{str(number): value for number, value in enumerate(together)}, NEARNESS: fsum(together)})
 
 
 def guess(cases: Iterable[Case]) -> Guesses:
@@ -71,6 +80,10 @@ def fit(examples: Sequence[Features]) -> dict[str, float]:
                 squares[name] += gradient * gradient
                 weights[name] += RATE * gradient / (sqrt(squares[name]) + EPSILON)
     return dict(weights)
+
+
+def _fold(instruction: str) -> int:
+    return seed_of("probe", normal(instruction)) % FOLDS
 
 
 def _seen(asked: set[str], answer: str) -> tuple[set[str], dict[str, float]]:

@@ -156,7 +156,7 @@ def _training(subject: Subject) -> Iterator[str]:
     rows = [[str(stage), listed(manifest.counts), listed(manifest.drops)] for stage, manifest in made.items()]
     yield "## Training data\n\n" + table(["stage", "counts", "left out"], rows)
     if (evidence := made[Stage.SELECT].evidence) is not None:
-        yield from training_data(evidence)
+        yield from training_data(evidence, made[Stage.GENERATE].embedding_probe or {})
 
 
 def _recipe(spec: Spec) -> str:
@@ -197,6 +197,6 @@ LIMITS = """## What these numbers do not say
   pairs right in both orders are counted once.
 - All is of one seed. How much another one changes is not known from this run.
 - Overlap is looked for word by word in what this run trained on. Paraphrases, and what the seed model was trained on, are not seen.
-- The probe knows words only. What it does not find may still leak.
+- The probes know words and topics only. What they do not find may still leak.
 - The licence is the seed model's matter, and none is given here.
 """

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selftrain.api.names import Layout, job_name
-from selftrain.api.records import BenchmarkResult, Manifest, Order, Verdict
+from selftrain.api.records import BenchmarkResult, Guesses, Manifest, Order, Verdict
 from selftrain.api.stages import Stage, Step
 from selftrain.api.status import ChosenBy
 from selftrain.api.v1alpha1 import SelfTrainRun
@@ -51,6 +51,7 @@ def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: in
         "judgments": own[Stage.JUDGE].counts.get("judgments") if Stage.JUDGE in own else None,
         "kept": own[Stage.SELECT].counts.get("kept") if Stage.SELECT in own else None,
         **_evidence(own.get(Stage.SELECT)),
+        "embedding_probe": _guesses(generated.embedding_probe or {}) if generated and number else None,
         "seconds": {str(stage): round(manifest.seconds, 1) for stage, manifest in own.items()},
         "jobs": [job_name(run.metadata.name, Step(number, stage), manifest.attempt) for stage, manifest in own.items()],
         "checkpoint": f"{store.uri}/{layout.checkpoint(number)}" if Stage.TRAIN in own else run.spec.model.uri,
@@ -63,10 +64,15 @@ def _evidence(selected: Manifest | None) -> Summary:
         return {}
     return {
         "distributions": selected.evidence.distributions.model_dump(mode="json", by_alias=False),
-        "probe": {
-            kind: {**guessed.model_dump(), "interval": [round(end, 4) for end in wilson(guessed.correct, guessed.total)]}
-            for kind, guessed in selected.evidence.probe.items()
-        },
+        "probe": _guesses(selected.evidence.probe),
+    }
+
+
+def _guesses(probe: dict[str, Guesses]) -> Summary:
+    """By kind of pair."""
+    return {
+        kind: {**guessed.model_dump(), "interval": [round(end, 4) for end in wilson(guessed.correct, guessed.total)]}
+        for kind, guessed in probe.items()
     }
 
 

@@ -1,18 +1,19 @@
 """The part of a model card about the training set: what it is made of, and how much of it gives itself away."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from selftrain.api.records import Distributions, Evidence, Lengths
+from selftrain.api.records import Distributions, Evidence, Guesses, Lengths
 from selftrain.method.distributions import RATES
 from selftrain.report.markdown import counted, listed, measured, table
 
 
-def training_data(evidence: Evidence) -> Iterator[str]:
-    """Paragraphs and tables."""
+def training_data(evidence: Evidence, embedded: Mapping[str, Guesses]) -> Iterator[str]:
+    """Paragraphs and tables. `embedded` is what was guessed from embeddings, by kind."""
     yield _kinds(evidence)
+    yield _probes({"words": evidence.probe, "sentence embeddings": embedded})
     yield (
-        "Guessed is how often the better answer of pairs that were not seen is guessed from the words of instruction and answers alone, by "
-        "logistic regression. Half is chance; far above it, pairs of this kind can be told apart without judging."
+        "Guessed is how often the better answer is named by a logistic regression that sees instruction and answers and cannot judge, on "
+        "instructions it was not fitted to. Half is chance; far above it, pairs of this kind can be told apart without judging."
     )
     yield _distributions(evidence.distributions)
     yield _rates(evidence.distributions)
@@ -21,10 +22,15 @@ def training_data(evidence: Evidence) -> Iterator[str]:
 def _kinds(evidence: Evidence) -> str:
     rows = []
     for kind, fate in sorted(evidence.distributions.kinds.items()):
-        guessed = evidence.probe.get(kind)
-        told = measured(guessed.correct, guessed.total) if guessed else ["-", "-"]
-        rows.append([kind, str(fate.pairs), counted(fate.right, fate.judgments), str(fate.kept), listed(fate.drops), *told])
-    return table(["kind of pair", "pairs judged", "right judgments", "kept", "left out", "guessed", "share (95 %)"], rows)
+        rows.append([kind, str(fate.pairs), counted(fate.right, fate.judgments), str(fate.kept), listed(fate.drops)])
+    return table(["kind of pair", "pairs judged", "right judgments", "kept", "left out"], rows)
+
+
+def _probes(probes: Mapping[str, Mapping[str, Guesses]]) -> str:
+    rows = [
+        [kind, name, *measured(guessed.correct, guessed.total)] for name, found in probes.items() for kind, guessed in sorted(found.items())
+    ]
+    return table(["kind of pair", "seen", "guessed", "share (95 %)"], rows)
 
 
 def _distributions(found: Distributions) -> str:

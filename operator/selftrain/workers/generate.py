@@ -20,6 +20,7 @@ from selftrain.storage.instructions import Instruction, instruction_id, scan_ins
 from selftrain.storage.tables import pairs_schema
 from selftrain.workers.classifier import Classifier, Write
 from selftrain.workers.context import Context, generator, instructions, labelled
+from selftrain.workers.embedding import LoadEmbedder, load_embedder, probe_meaning
 from selftrain.workers.sampling import Load, Sampler, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
 from selftrain.workers.writer import Writer
@@ -30,7 +31,7 @@ HELD_OUT = "pairs held out"
 """The count of pairs whose instruction is held out, which are among the pairs."""
 
 
-def run(context: Context, load: Load = load_sampler) -> None:
+def run(context: Context, load: Load = load_sampler, embedder: LoadEmbedder = load_embedder) -> None:
     """Make pairs, shard by shard: the synthetic ones first, then the labelled ones, which are only copied."""
     spec = context.work.spec
     templates = {name: resolve(spec.prompts, name) for name in prompt_names(spec)}
@@ -56,7 +57,9 @@ def run(context: Context, load: Load = load_sampler) -> None:
         drops = total([sources.drops, *(marker.drops for marker in done.values())])
         require_pairs(drops, sum(marker.counts["pairs"] - marker.counts.get(HELD_OUT, 0) for marker in done.values()))
         count = sources.count + len(sources.labelled) + sum(sources.drops.values())
-        stage.commit(stage.manifest(done, {"rows": count}, sources.drops))
+        manifest = stage.manifest(done, {"rows": count}, sources.drops)
+        probe = probe_meaning(context, manifest.parts, embedder)
+        stage.commit(manifest.model_copy(update={"embedding_probe": probe}))
 
 
 def prompt_names(spec: Spec) -> tuple[PromptName, ...]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selftrain.method.probe import FOLDS, LENGTH, OF_ANSWER, OF_INSTRUCTION, Case, case, fit, guess
+from selftrain.method.probe import FOLDS, LENGTH, NEARNESS, OF_ANSWER, OF_INSTRUCTION, Case, case, embedded_case, fit, guess
 
 PAIRS = 100
 WORDS = [f"w{number}" for number in range(2000)]
@@ -32,6 +32,24 @@ def test_answers_that_are_swapped_change_the_sign_and_nothing_else(instruction: 
     there, back = case(instruction, one, other), case(instruction, other, one)
     assert there.fold == back.fold < FOLDS
     assert there.features == {name: -value for name, value in back.features.items()}
+
+
+def test_what_embeddings_say_by_hand() -> None:
+    told = embedded_case("Q", [1.0, 0.0], ([0.6, 0.8], [0.0, 1.0])).features
+    assert {name: round(value, 6) for name, value in told.items()} == {"0": 0.6, "1": 0, NEARNESS: 0.6}
+
+
+def test_an_answer_that_is_nearer_to_its_instruction_is_guessed() -> None:
+    random = Random(4)
+
+    def near(vector: list[float], noise: float) -> list[float]:
+        return [value + random.gauss(0, noise) for value in vector]
+
+    asked = [near([0.0] * 8, 1) for _ in range(PAIRS)]
+    leaking = guess(embedded_case(str(n), one, (near(one, 0.5), near([0.0] * 8, 1))) for n, one in enumerate(asked))
+    even = guess(embedded_case(str(n), one, (near(one, 0.5), near(one, 0.5))) for n, one in enumerate(asked))
+    assert leaking.correct > 0.9 * PAIRS
+    assert 0.3 * PAIRS < even.correct < 0.7 * PAIRS
 
 
 def test_pairs_that_differ_by_chance_are_not_guessed() -> None:

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.records import Drop, Manifest, Order, Overlap, Part
+from selftrain.api.records import Drop, Guesses, Manifest, Order, Overlap, Part
 from selftrain.api.stages import Stage
 from selftrain.storage.commit import commit, read_manifest
 from selftrain.storage.digests import file_digest
@@ -43,7 +43,7 @@ def bytes_of(context: Context) -> list[str]:
 
 def make_pairs(bench: "Bench", **spec: Any) -> Context:
     context = bench.context(Stage.GENERATE, **spec)
-    generate.run(context, bench.load)
+    generate.run(context, bench.load, bench.embedder)
     return context
 
 
@@ -71,6 +71,12 @@ def test_instructions_in_several_files_are_like_those_in_one(bench: "Bench") -> 
     parts = make_pairs(bench, **spec)
     assert rows(parts) == rows(whole)
     assert manifest(parts).inputs["instructions"] != manifest(whole).inputs["instructions"]
+
+
+def test_the_meaning_of_answers_is_probed_by_kind(bench: "Bench") -> None:
+    """Fine answers are near to what was to be done, and variations are not; labelled pairs are near to nothing."""
+    context = make_pairs(bench, **write_labelled(bench, LABELLED))
+    assert manifest(context).embedding_probe == {"variation": Guesses(correct=10, total=10), "labelled": Guesses(correct=0, total=4)}
 
 
 def test_the_variation_prompt_shows_instruction_and_answer(bench: "Bench") -> None:
@@ -108,7 +114,7 @@ def test_a_run_without_a_pair_stops_and_says_what_was_dropped(bench: "Bench") ->
     bench.engine.say = lambda _text, _seed: "no tags"
     context = bench.context(Stage.GENERATE)
     with pytest.raises(UserError) as error:
-        generate.run(context, bench.load)
+        generate.run(context, bench.load, bench.embedder)
     assert error.value.reason is Reason.NO_PAIRS
     assert "10 malformed" in error.value.message
     assert read_manifest(context.store, context.layout, context.work.step) is None

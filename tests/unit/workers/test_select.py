@@ -175,7 +175,7 @@ def test_seeds_draw_differently(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_to_train_on_stops_the_run(bench: "Bench", said: str, reason: Reason, words: str) -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load)
+    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     bench.engine.say = lambda _text, _seed: said
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
@@ -187,7 +187,7 @@ def test_nothing_to_train_on_stops_the_run(bench: "Bench", said: str, reason: Re
 
 
 def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load)
+    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
     select.run(context)
@@ -204,7 +204,7 @@ def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
 
 def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench") -> None:
     """Every number is counted again from the rows."""
-    generate.run(bench.context(Stage.GENERATE, recipe="improved"), bench.load)
+    generate.run(bench.context(Stage.GENERATE, recipe="improved"), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE, recipe="improved"), bench.load)
     context = bench.context(Stage.SELECT, recipe="improved")
     select.run(context)
@@ -230,7 +230,7 @@ def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench")
 
 
 def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: "Bench") -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load)
+    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
     select.run(context)
