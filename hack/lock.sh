@@ -12,7 +12,7 @@ compile() {
     local output=$1
     shift
     "$uv" pip compile "$@" "${options[@]}" --output-file "$output" --quiet --no-header --no-emit-index-url \
-        --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28
+        --excludes requirements/excludes.txt --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28
 }
 
 cpu=(--overrides requirements/cpu-overrides.txt --excludes requirements/cpu-excludes.txt)

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from selftrain.api.names import Layout
 from selftrain.api.recipes import RECIPES
@@ -20,6 +21,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.local.command import read_run
 from selftrain.planning.steps import sources, steps
 from selftrain.storage.commit import manifest_digest, read_manifest
+from selftrain.storage.digests import file_digest
 from selftrain.storage.open import open_store
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
@@ -30,8 +32,9 @@ DATASETS = (Step(1, Stage.GENERATE), Step(1, Stage.JUDGE), Step(1, Stage.SELECT)
 
 
 def manifest_file(folder: Path, **changes: Any) -> Path:
-    """The micro run with its inputs on this machine."""
+    """The micro run with its inputs on this machine. Six of its 24 instructions are held out."""
     body = yaml.safe_load((MICRO / "run.yaml").read_text().replace("MICRO", str(MICRO)))
+    body["spec"]["instructions"]["validation"] = 6
     body["spec"].update(changes)
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump(body))
@@ -72,7 +75,32 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert [entry["iteration"] for entry in summary["iterations"]] == [0, 1]
     assert all(entry["total"] == 16 for entry in summary["iterations"])
     assert summary["iterations"][1]["kept"] > 0
+    assert summary["iterations"][1]["distributions"]["kinds"]["variation"]["kept"] == summary["iterations"][1]["kept"]
+    assert summary["iterations"][1]["distributions"]["lengths"]["count"] == summary["iterations"][1]["judgments"]
     assert set(summary["paired"]) == {"wins", "losses", "p"}
+    assert (summary["chosen"]["iteration"], summary["chosen"]["by"]) == (1, "validation")
+    assert 0 < summary["iterations"][1]["validation"]["total"] <= 6
+    assert summary["iterations"][1]["embedding_probe"]["variation"]["total"] == summary["iterations"][1]["pairs"]
+    assert 0 < summary["iterations"][1]["probe"]["variation"]["total"] <= summary["iterations"][1]["pairs"]
+    assert summary["iterations"][1]["overlap"]["held-out"]["pairs"] == 8
+
+
+def test_the_checkpoint_has_a_card_that_agrees_with_the_manifests(finished: Path) -> None:
+    found = manifests(finished / "run.yaml", finished)
+    done, selected = found[Step(1, Stage.EVALUATE)], found[Step(1, Stage.SELECT)]
+    assert done.card is not None
+    path = finished / "store" / done.card.key
+    assert path.parent == finished / "store" / LAYOUT.checkpoint(1)
+    assert file_digest(path) == done.card.sha256
+    card = ModelCard.load(path)
+    (result,) = done.results
+    assert card.data.eval_results[0].metric_value == round(result.overall.correct / result.overall.total, 4)
+    assert done.validation is not None
+    assert f"| 1 | {done.validation.overall.strict_correct} of {done.validation.overall.pairs} |" in card.text
+    assert f"{selected.counts['kept']} kept" in card.text
+    frozen = json.loads((finished / "store" / LAYOUT.run).read_text())
+    weights = next(part for part in found[Step(1, Stage.TRAIN)].parts if part.key.endswith(".safetensors"))
+    assert all(digest in card.text for digest in (*frozen["inputs"].values(), weights.sha256))
 
 
 def test_lineage_reaches_from_the_checkpoint_to_the_instructions(finished: Path) -> None:
@@ -89,7 +117,7 @@ def test_counts_are_conserved(finished: Path) -> None:
     found = manifests(finished / "run.yaml", finished)
     generated, judged, selected = (found[step] for step in DATASETS)
     assert generated.counts["pairs"] + sum(generated.drops.values()) == 24
-    assert judged.counts["judgments"] == generated.counts["pairs"] * 2 * 4
+    assert judged.counts["judgments"] == (generated.counts["pairs"] - generated.counts["pairs held out"]) * 2 * 4
     assert selected.counts["kept"] + sum(selected.drops.values()) == judged.counts["judgments"]
 
 

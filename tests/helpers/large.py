@@ -67,7 +67,8 @@ def write_pairs(folder: Path) -> None:
     store, path = open_store(own.spec.store), folder / "pairs.parquet"
     answer = "An answer of some length. " * 40
     rows = (
-        {"pair_id": f"p{n}", "instruction": f"Do {n}.", "chosen": f"{n} {answer}", "rejected": f"{answer} {n}"} for n in range(PAIR_COUNT)
+        {"pair_id": f"p{n}", "instruction": f"Do {n}.", "chosen": f"{n} {answer}", "rejected": f"{answer} {n}", "kind": "variation"}
+        for n in range(PAIR_COUNT)
     )
     count = write_table(rows, PAIRS, path)
     shard = write_shard(store, own.layout, own.step, 0, path, work=DIGEST, of=1, rows=count)

@@ -100,6 +100,7 @@ class Instructions(ApiModel):
     words; 0.72 is usual for web texts (FineWeb). Absent means that only equal texts are left out."""
     validation: Annotated[int | None, Field(ge=1, le=1_000_000), SINCE] = None
     """How many of the instructions are held out, drawn by the run's seed: their pairs are written with the others and marked, but never
-    judged for training nor learnt from. Absent means none."""
+    judged for training nor learnt from. Every judge is scored on the synthetic ones, in both orders, and the best one there is the
+    run's choice. Absent means none; the choice is the last judge then."""
     classify: Annotated[Classify | None, SINCE] = None
     """Have the generator say what each instruction is, and use only some kinds of them; absent means that nobody asks."""

@@ -83,6 +83,10 @@ class Layout:
         """Prefix of the iteration's judge, a model in Hugging Face layout."""
         return f"{self.stage(Step(iteration, Stage.TRAIN))}/checkpoint/"
 
+    def card(self, iteration: int) -> str:
+        """The model card of the iteration's judge, where the Hub looks for it."""
+        return f"{self.checkpoint(iteration)}README.md"
+
     def states(self, iteration: int) -> str:
         """Prefix of full training states, for resuming only."""
         return f"{self.stage(Step(iteration, Stage.TRAIN))}/states/"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from selftrain.api.base import ApiModel
+from selftrain.api.base import SINCE, ApiModel
 from selftrain.api.conditions import Reason
 from selftrain.api.names import Layout
 from selftrain.api.stages import Stage, Step
@@ -144,6 +144,20 @@ class Official(ApiModel):
     """Whether all of the benchmark's items are there."""
 
 
+VALIDATION = "validation pairs"
+"""Stands in place of a benchmark's name for the pairs of held-out instructions. It has a space, so no benchmark is called this."""
+
+
+class Overlap(ApiModel):
+    """Held-out pairs of which a text also occurs in the training set, by the rule of method/overlap."""
+
+    pairs: int
+    instructions: int
+    """Pairs whose instruction was found."""
+    answers: int
+    """Pairs of whose answers one was found."""
+
+
 class BenchmarkResult(ApiModel):
     """Result of one judge on one benchmark."""
 
@@ -160,6 +174,72 @@ class BenchmarkResult(ApiModel):
     """Baseline: says the longer answer is better; equal lengths count as wrong."""
     official: Official | None = None
     """The benchmark's own score, where it has one."""
+    overlap: Annotated[Overlap | None, SINCE] = None
+    """With what the judge was trained on; None for the seed, whose training data nobody here knows."""
+
+
+class Lengths(ApiModel):
+    """Lengths in tokens. A quantile is the shortest length that is not exceeded by that share."""
+
+    count: int = 0
+    total: int = 0
+    tenth: int = 0
+    median: int = 0
+    nine_tenths: int = 0
+    longest: int = 0
+
+
+class Grams(ApiModel):
+    """Runs of n words in some texts: how many there are, and how many different ones."""
+
+    total: int = 0
+    distinct: int = 0
+
+
+class Fate(ApiModel):
+    """What became of the judgments of one kind of pair: judgments = kept + dropped by reason."""
+
+    pairs: int = 0
+    """Pairs that were judged."""
+    judgments: int = 0
+    right: int = 0
+    kept: int = 0
+    drops: dict[Drop, int] = {}
+
+
+class Distributions(ApiModel):
+    """How an iteration's judgments are distributed, before and after the selection."""
+
+    lengths: Lengths
+    """Of all judgments."""
+    kept_lengths: Lengths
+    pass_rates: dict[str, int]
+    """Ordered pairs by the share of their judgments that is right."""
+    kept_pass_rates: dict[str, int]
+    """The same, of ordered pairs with a judgment that was kept."""
+    orders: dict[Order, Tally]
+    """Verdicts by order; pairs and strict_correct stay 0."""
+    entropy: float
+    """Mean over the ordered pairs of the entropy in bits of their verdicts A, B and none: 0 if a judge always says the same."""
+    distinct: dict[int, Grams]
+    """By n, in a sample of judgments of which each counts with its first words."""
+    kinds: dict[str, Fate]
+    """By kind of pair."""
+
+
+class Guesses(ApiModel):
+    """Better answers guessed by a model that cannot judge. Half of them are guessed by chance."""
+
+    correct: int
+    total: int
+
+
+class Evidence(ApiModel):
+    """What a training set is made of, for people who judge the judge."""
+
+    distributions: Distributions
+    probe: dict[str, Guesses]
+    """By kind of pair, from a sample of those in the training set; method/probe says by what."""
 
 
 class Manifest(ApiModel):
@@ -179,6 +259,14 @@ class Manifest(ApiModel):
     counts: dict[str, int] = {}
     drops: dict[Drop, int] = {}
     results: list[BenchmarkResult] = []
+    embedding_probe: Annotated[dict[str, Guesses] | None, SINCE] = None
+    """Generate: better answers guessed from sentence embeddings, by kind of pair, in a sample of all pairs."""
+    evidence: Annotated[Evidence | None, SINCE] = None
+    """Select: about the training set."""
+    validation: Annotated[BenchmarkResult | None, SINCE] = None
+    """Evaluate: on the synthetic pairs of held-out instructions, by which a checkpoint is chosen. No benchmark."""
+    card: Annotated[Part | None, SINCE] = None
+    """Evaluate: the model card, which lies beside the checkpoint."""
     seconds: float = 0.0
     """Wall time of the work, summed over pods."""
     tokens: int = 0

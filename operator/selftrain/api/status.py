@@ -1,5 +1,6 @@
 """What the operator reports. Bounded: the full history lies in the store."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -48,6 +49,36 @@ class Score(ApiModel):
     """Upper end of the interval."""
 
 
+class ChosenBy(StrEnum):
+    """What a judge was chosen by."""
+
+    VALIDATION = "validation"
+    """of all iterations it decides most held-out synthetic pairs right in both orders; of equal ones it is the earliest"""
+    LAST = "last"
+    """it is the last one; nothing is held out that could tell which is better"""
+
+
+class Chosen(ApiModel):
+    """The judge to use, of those there are so far."""
+
+    iteration: Annotated[int, Field(ge=1)]
+    """Its iteration."""
+    checkpoint: Annotated[str, Field(max_length=1024)]
+    """Its URI."""
+    by: ChosenBy
+    """What it was chosen by: validation, the share of held-out synthetic pairs that are right in both orders; or last, since no
+    instructions are held out (see instructions.validation)."""
+
+
+class Strict(ApiModel):
+    """Pairs that are right in both orders."""
+
+    correct: Annotated[int, Field(ge=0)]
+    """Right in both orders."""
+    total: Annotated[int, Field(ge=0)]
+    """Pairs judged."""
+
+
 class IterationStatus(ApiModel):
     """One finished or running iteration. Iteration 0 is the seed judge."""
 
@@ -61,6 +92,8 @@ class IterationStatus(ApiModel):
     """Judgments in the training set."""
     scores: Annotated[list[Score], Field(max_length=32), KeyedBy("benchmark")] = []
     """Scores of the iteration's judge."""
+    validation: Strict | None = None
+    """The held-out synthetic pairs, by which a judge is chosen; never a benchmark."""
     checkpoint: Annotated[str, Field(max_length=1024)] | None = None
     """URI of the iteration's judge."""
 
@@ -92,6 +125,8 @@ class Status(ApiModel):
     """Accuracy of the newest judge on the first benchmark."""
     checkpoint: Annotated[str, Field(max_length=1024)] | None = None
     """URI of the newest judge."""
+    chosen: Chosen | None = None
+    """The judge to use."""
     iterations: Annotated[list[IterationStatus], Field(max_length=HISTORY_LIMIT), KeyedBy("iteration")] = []
     """The last iterations."""
 

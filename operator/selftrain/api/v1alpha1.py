@@ -367,6 +367,11 @@ class Spec(ApiModel):
             slices=self.judge.slices or preset.slices,
         )
 
+    @property
+    def held_out(self) -> int:
+        """Instructions that are not for training."""
+        return self.instructions.validation or 0 if self.instructions else 0
+
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
         for rule in RULES:

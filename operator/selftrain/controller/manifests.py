@@ -22,7 +22,7 @@ from selftrain.storage.open import open_store
 from selftrain.storage.protocol import ObjectStore
 
 KEPT_MANIFESTS = 8192
-"""About 1 KB each once their parts are left out."""
+"""About 1 KB each once their parts and evidence are left out."""
 KEPT_STORES = 32
 """Each holds a client of a few MB."""
 READ_SECONDS = 20.0
@@ -77,8 +77,8 @@ class ManifestReader:
             manifest = self._manifests.get(key) or read_manifest(self._store(address, run.spec.store), layout, step)
             if manifest is None:
                 return found
-            # Nobody here reads the list of parts, which may have a hundred thousand entries.
-            found[step] = self._manifests.keep(key, manifest.model_copy(update={"parts": []}))
+            # Nobody here reads the list of parts, which may have a hundred thousand entries, or what a training set is made of.
+            found[step] = self._manifests.keep(key, manifest.model_copy(update={"parts": [], "evidence": None}))
         return found
 
     def _store(self, address: Address, spec: StoreSpec) -> ObjectStore:

@@ -132,8 +132,10 @@ def _trained(spec: Spec, known: Assumptions) -> float:
 def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     votes = max((entry.votes for entry in spec.evaluate.benchmarks), default=0)
     ordered = 2 * known.held_out * (spec.iterations + 1)
-    written = ordered * votes * known.judgment_tokens
-    return _sampled(Stage.EVALUATE, (ordered * votes, ordered * _prompt(known), written, written), known, peak)
+    chosen_by = 2 * _wanted(spec, known, spec.held_out) * known.usable * spec.iterations
+    judgments = ordered * votes + chosen_by
+    written = judgments * known.judgment_tokens
+    return _sampled(Stage.EVALUATE, (judgments, (ordered + chosen_by) * _prompt(known), written, written), known, peak)
 
 
 def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, peak: float) -> Estimate:
@@ -154,8 +156,7 @@ def _wanted(spec: Spec, known: Assumptions, instructions: float) -> float:
 def _ordered(spec: Spec, known: Assumptions) -> float:
     """Ordered pairs that an iteration judges."""
     orders = 2 if spec.judge.orders == "both" else 1
-    held_out = spec.instructions.validation or 0 if spec.instructions else 0
-    return _wanted(spec, known, known.instructions - held_out) * known.usable * orders / spec.resolved.slices
+    return _wanted(spec, known, known.instructions - spec.held_out) * known.usable * orders / spec.resolved.slices
 
 
 def _examples(spec: Spec, known: Assumptions) -> float:

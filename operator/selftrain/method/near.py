@@ -12,12 +12,12 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from selftrain.method.words import UNSPACED
+
 SEQUENCE = 5
 HASHES = 112
 CHUNK = 1024
 """Sequences hashed at once: about 1 MB, whatever the length of a text."""
-# Thai, Lao, Myanmar, Khmer, kana and Chinese characters stand for words of their own: nothing shows where those scripts' words end.
-UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")
 """Signs are words too: "5 + 3" and "5 - 3" are different tasks."""
 Hashes = npt.NDArray[np.uint64]

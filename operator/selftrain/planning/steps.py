@@ -11,10 +11,15 @@ WEAKER_STEP = Step(0, Stage.GENERATE)
 
 
 def steps(spec: Spec) -> tuple[Step, ...]:
-    """All steps of the run in order. Pairs are made once and stay fixed (paper, section 3)."""
+    """All steps of the run in order. Pairs are made once and stay fixed (paper, section 3).
+
+    Judges are evaluated if there is something to evaluate them on. The seed comes before the pairs, so held-out ones are not for it.
+    """
     rounds = [Step(iteration, stage) for iteration in range(1, spec.iterations + 1) for stage in ROUND]
     planned = [Step(0, Stage.EVALUATE), *([WEAKER_STEP] if spec.weaker else []), PAIRS_STEP, *rounds]
-    return tuple(step for step in planned if step.stage is not Stage.EVALUATE or spec.evaluate.benchmarks)
+    return tuple(
+        step for step in planned if step.stage is not Stage.EVALUATE or spec.evaluate.benchmarks or (step.iteration and spec.held_out)
+    )
 
 
 def sources(recipe: Recipe, step: Step) -> tuple[Step, ...]:

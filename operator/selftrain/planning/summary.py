@@ -9,9 +9,10 @@ from selftrain.api.conditions import ConditionType, Reason
 from selftrain.api.names import Layout
 from selftrain.api.records import BenchmarkResult, Manifest
 from selftrain.api.stages import Stage, Step
-from selftrain.api.status import HISTORY_LIMIT, Condition, IterationStatus, Score, Status
+from selftrain.api.status import HISTORY_LIMIT, Chosen, Condition, IterationStatus, Score, Status, Strict
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.method.stats import wilson
+from selftrain.planning.choice import chosen
 from selftrain.planning.observed import JobView, Observed
 from selftrain.planning.steps import PAIRS_STEP
 
@@ -100,6 +101,7 @@ def status_of(run: SelfTrainRun, observed: Observed, position: Position, outcome
         completion_time=completed,
         score=scored[-1].scores[0].accuracy if scored else None,
         checkpoint=trained[-1].checkpoint if trained else None,
+        chosen=_chosen(run, observed),
         iterations=iterations[-HISTORY_LIMIT:],
     )
 
@@ -141,6 +143,11 @@ def _condition(run: SelfTrainRun, kind: ConditionType, status: Truth, reason: Re
     )
 
 
+def _chosen(run: SelfTrainRun, observed: Observed) -> Chosen | None:
+    choice = chosen(run.spec, observed.manifests)
+    return Chosen(iteration=choice.iteration, checkpoint=_checkpoint(run, choice.iteration), by=choice.by) if choice else None
+
+
 def _iterations(run: SelfTrainRun, observed: Observed) -> list[IterationStatus]:
     numbers = sorted({step.iteration for step in observed.manifests})
     return [_iteration(run, number, observed.manifests) for number in numbers]
@@ -153,15 +160,21 @@ def _iteration(run: SelfTrainRun, number: int, manifests: dict[Step, Manifest]) 
 
     evaluated = manifests.get(Step(number, Stage.EVALUATE))
     trained = Step(number, Stage.TRAIN) in manifests
-    layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
+    held_out = evaluated.validation.overall if evaluated and evaluated.validation else None
     return IterationStatus(
         iteration=number,
         pairs=count(PAIRS_STEP, "pairs") if number else None,
         judgments=count(Step(number, Stage.JUDGE), "judgments"),
         kept=count(Step(number, Stage.SELECT), "kept"),
         scores=[score_of(result) for result in evaluated.results] if evaluated else [],
-        checkpoint=f"{run.spec.store.uri.rstrip('/')}/{layout.checkpoint(number)}" if trained else None,
+        validation=Strict(correct=held_out.strict_correct, total=held_out.pairs) if held_out else None,
+        checkpoint=_checkpoint(run, number) if trained else None,
     )
+
+
+def _checkpoint(run: SelfTrainRun, number: int) -> str:
+    layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
+    return f"{run.spec.store.uri.rstrip('/')}/{layout.checkpoint(number)}"
 
 
 def score_of(result: BenchmarkResult) -> Score:

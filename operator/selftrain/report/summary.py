@@ -6,11 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selftrain.api.names import Layout, job_name
-from selftrain.api.records import BenchmarkResult, Manifest, Order, Verdict
+from selftrain.api.records import BenchmarkResult, Guesses, Manifest, Order, Verdict
 from selftrain.api.stages import Stage, Step
+from selftrain.api.status import ChosenBy
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
+from selftrain.planning.choice import chosen
 from selftrain.planning.steps import PAIRS_STEP, steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
@@ -25,10 +27,14 @@ def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
     read = ((step, read_manifest(store, layout, step)) for step in steps(run.spec))
     manifests = {step: manifest for step, manifest in read if manifest is not None}
     numbers = sorted({step.iteration for step in manifests})
+    choice = chosen(run.spec, manifests)
     return {
         "iterations": [_iteration(run, store, layout, number, manifests) for number in numbers],
         "seconds": round(seconds, 1),
-        "paired": _paired(store, [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]),
+        "chosen": {"iteration": choice.iteration, "by": choice.by, "checkpoint": f"{store.uri}/{layout.checkpoint(choice.iteration)}"}
+        if choice
+        else None,
+        "paired": _paired(store, manifests),
     }
 
 
@@ -39,12 +45,34 @@ def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: in
     return {
         "iteration": number,
         **(_score(results[0]) if results else {}),
+        "overlap": {result.benchmark: result.overlap.model_dump() for result in results if result.overlap},
+        "validation": _strict(own[Stage.EVALUATE].validation) if Stage.EVALUATE in own else None,
         "pairs": generated.counts.get("pairs") if generated and number else None,
         "judgments": own[Stage.JUDGE].counts.get("judgments") if Stage.JUDGE in own else None,
         "kept": own[Stage.SELECT].counts.get("kept") if Stage.SELECT in own else None,
+        **_evidence(own.get(Stage.SELECT)),
+        "embedding_probe": _guesses(generated.embedding_probe or {}) if generated and number else None,
         "seconds": {str(stage): round(manifest.seconds, 1) for stage, manifest in own.items()},
         "jobs": [job_name(run.metadata.name, Step(number, stage), manifest.attempt) for stage, manifest in own.items()],
         "checkpoint": f"{store.uri}/{layout.checkpoint(number)}" if Stage.TRAIN in own else run.spec.model.uri,
+    }
+
+
+def _evidence(selected: Manifest | None) -> Summary:
+    """What the training set is made of; empty for the seed, which has none."""
+    if selected is None or selected.evidence is None:
+        return {}
+    return {
+        "distributions": selected.evidence.distributions.model_dump(mode="json", by_alias=False),
+        "probe": _guesses(selected.evidence.probe),
+    }
+
+
+def _guesses(probe: dict[str, Guesses]) -> Summary:
+    """By kind of pair."""
+    return {
+        kind: {**guessed.model_dump(), "interval": [round(end, 4) for end in wilson(guessed.correct, guessed.total)]}
+        for kind, guessed in probe.items()
     }
 
 
@@ -68,12 +96,28 @@ def _score(result: BenchmarkResult) -> Summary:
     }
 
 
-def _paired(store: ObjectStore, evaluations: list[Manifest]) -> Paired:
-    """The last judge against the seed on the same pairs, both orders (exact McNemar)."""
-    if len(evaluations) < 2:  # noqa: PLR2004 - a comparison needs two
+def _strict(validation: BenchmarkResult | None) -> Summary | None:
+    """Held-out synthetic pairs that are right in both orders, by which a judge is chosen."""
+    if validation is None:
+        return None
+    correct, total = validation.overall.strict_correct, validation.overall.pairs
+    return {"correct": correct, "total": total, "interval": [round(end, 4) for end in wilson(correct, total)]}
+
+
+def _paired(store: ObjectStore, manifests: dict[Step, Manifest]) -> Paired:
+    """The last judge against the seed on the same pairs of all benchmarks, both orders (exact McNemar)."""
+    evaluations = [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]
+    if Step(0, Stage.EVALUATE) not in manifests or len(evaluations) < 2:  # noqa: PLR2004 - a comparison needs two
         return paired(())
     seed, last = hits(store, evaluations[0]), hits(store, evaluations[-1])
     return paired((last[key], seed[key]) for key in seed.keys() & last.keys())
+
+
+def against_seed(store: ObjectStore, seed: Manifest, judge: Manifest) -> dict[str, Paired]:
+    """A judge against the seed by benchmark, both orders (exact McNemar)."""
+    before, after = hits(store, seed), hits(store, judge)
+    common = sorted(before.keys() & after.keys())
+    return {name: paired((after[key], before[key]) for key in common if key[0] == name) for name in dict.fromkeys(key[0] for key in common)}
 
 
 def hits(store: ObjectStore, manifest: Manifest) -> Hits:
@@ -102,7 +146,7 @@ def table(summary: Summary) -> str:
         ])  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *_parts(summary), _verdict(summary)])
+    return "\n".join([*lines, *_parts(summary), _verdict(summary), *_choice(summary)])
 
 
 def _cell(value: int | None) -> str:
@@ -115,6 +159,18 @@ def _parts(summary: Summary) -> list[str]:
         f"{name}: " + ", ".join(f"{entry['parts'][name]['correct']}/{entry['parts'][name]['total']}" for entry in scored)
         for name in (scored[0]["parts"] if scored else ())
     ]
+
+
+def _choice(summary: Summary) -> list[str]:
+    """The judge to use, with the numbers of all that were chosen from."""
+    choice = summary["chosen"]
+    if choice is None:
+        return []
+    told = [(entry["iteration"], entry["validation"]) for entry in summary["iterations"] if entry["validation"]]
+    if choice["by"] == ChosenBy.LAST:
+        return [f"to use: iteration {choice['iteration']}, the last one; no pairs are held out to choose by"]
+    counts = ", ".join(f"iteration {number} {strict['correct']}/{strict['total']}" for number, strict in told)
+    return [f"to use: iteration {choice['iteration']}, by held-out pairs right in both orders: {counts}"]
 
 
 def _verdict(summary: Summary) -> str:

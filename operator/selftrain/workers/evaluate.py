@@ -1,12 +1,12 @@
-"""evaluate: judgments of held-out pairs in both orders, and the scores made from them."""
+"""evaluate: judgments of held-out pairs in both orders, the scores made from them, and the judge's model card."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from selftrain.api.records import BenchmarkResult, Order, Shard, Verdict
+from selftrain.api.records import VALIDATION, BenchmarkResult, Order, Shard, Verdict
 from selftrain.api.seeds import seed_of
-from selftrain.api.v1alpha1 import Benchmark, Evaluate
+from selftrain.api.v1alpha1 import Evaluate
 from selftrain.method.official import official
 from selftrain.method.pairs import shown
 from selftrain.method.scoring import Ruling, score
@@ -14,10 +14,13 @@ from selftrain.method.verdict import parse_verdict
 from selftrain.method.votes import majority
 from selftrain.planning.steps import judge_iteration
 from selftrain.prompts import resolve
-from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.storage.benchmarks import HeldOut
 from selftrain.storage.tables import EVALUATIONS
-from selftrain.workers.context import Context, benchmark, judge
+from selftrain.workers.card import write_card
+from selftrain.workers.contamination import contamination
+from selftrain.workers.context import Context, judge
 from selftrain.workers.engine import Completion, Request, Sampling
+from selftrain.workers.exams import Exam, read_benchmarks, read_validation
 from selftrain.workers.rows import count_rows, read_rows
 from selftrain.workers.sampling import TOO_LONG, Load, Sampled, load_sampler
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
@@ -30,22 +33,22 @@ UNFIT = [Completion("", TOO_LONG, 0)]
 class Asked:
     """One held-out pair in one order."""
 
-    benchmark: Benchmark
+    exam: Exam
     pair: HeldOut
     order: Order
 
 
 def run(context: Context, load: Load = load_sampler) -> None:
-    """Score a judge on all benchmarks. Shards that are committed are not judged again."""
+    """Score a judge on all benchmarks, and on the run's own held-out pairs. Shards that are committed are not judged again."""
     settings, template = context.work.spec.evaluate, resolve(context.work.spec.prompts, "judge")
-    files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in settings.benchmarks}
-    pairs = {entry.name: read_benchmark(files[entry.name].path, entry.format) for entry in settings.benchmarks}
-    held_out = [(entry, pair) for entry in settings.benchmarks for pair in pairs[entry.name]]
+    benchmarks, own = read_benchmarks(context), read_validation(context)
+    exams = [*benchmarks, *own]
+    held_out = [(exam, pair) for exam in exams for pair in exam.pairs]
     model_name, model = judge(context, judge_iteration(context.work.step))
-    votes = max((entry.votes for entry in settings.benchmarks), default=1)
+    votes = max((exam.votes for exam in exams), default=1)
     stage = ShardedStage(
         context, EVALUATIONS, cut(len(held_out), settings.shards, len(Order) * votes),
-        inputs={model_name: model.digest, **{f"benchmark/{name}": file.digest for name, file in files.items()}},
+        inputs={model_name: model.digest, **{exam.source: exam.digest for exam in exams}},
         prompts=digests({"judge": template}),
     )  # fmt: skip
     if missing := stage.missing(settings.parallelism):
@@ -54,17 +57,21 @@ def run(context: Context, load: Load = load_sampler) -> None:
         def batches() -> Iterator[tuple[tuple[int, list[Asked]], list[Request]]]:
             for shard in stage.undrained(missing):
                 start, stop = bounds(len(held_out), stage.shards, shard)
-                asked = [Asked(entry, pair, order) for entry, pair in held_out[start:stop] for order in Order]
+                asked = [Asked(exam, pair, order) for exam, pair in held_out[start:stop] for order in Order]
                 yield (
                     (shard, asked),
-                    [sampler.request(template, _values(ask), _seed(context, ask), _sampling(settings, ask.benchmark)) for ask in asked],
+                    [sampler.request(template, _values(ask), _seed(context, ask), _sampling(settings, ask.exam.votes)) for ask in asked],
                 )
 
         with context.drain.deferred():
             for (shard, asked), sampled in sampler.sample(batches()):
                 stage.write(shard, made(asked, sampled))
     if (done := stage.complete()) is not None:
-        stage.commit(done, results=list(_results(context, done, settings, pairs)))
+        found = contamination(context, {exam.name: exam.pairs for exam in benchmarks})
+        results = {result.benchmark: result for result in _results(context, done, exams)}
+        told = [results[exam.name].model_copy(update={"overlap": found.get(exam.name)}) for exam in benchmarks]
+        manifest = stage.manifest(done).model_copy(update={"results": told, "validation": results.get(VALIDATION)})
+        stage.commit(manifest.model_copy(update={"card": write_card(context, manifest)}))
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:
@@ -79,7 +86,7 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
         for number, sample in enumerate(samples or UNFIT):
             verdict = parse_verdict(sample.text)
             yield {
-                "benchmark": ask.benchmark.name,
+                "benchmark": ask.exam.name,
                 "pair_id": ask.pair["id"],
                 "subset": ask.pair["subset"],
                 "order": ask.order.value,
@@ -92,24 +99,22 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
             }
 
 
-def _results(
-    context: Context, done: Mapping[int, Shard], settings: Evaluate, pairs: Mapping[str, Sequence[HeldOut]]
-) -> Iterator[BenchmarkResult]:
+def _results(context: Context, done: Mapping[int, Shard], exams: Sequence[Exam]) -> Iterator[BenchmarkResult]:
     """Scores from what was stored, whoever judged it."""
     votes: defaultdict[tuple[str, str, str], list[Verdict | None]] = defaultdict(list)
     parts = [done[shard].part for shard in sorted(done)]
     for row in read_rows(context.store, parts, context.scratch, 0, count_rows(parts)):
         votes[row["benchmark"], row["pair_id"], row["order"]].append(Verdict(row["verdict"]) if row["verdict"] else None)
-    for entry in settings.benchmarks:
+    for exam in exams:
         rulings = [
             Ruling(
-                pair["id"], pair["subset"] or "", order, majority(votes[entry.name, pair["id"], order.value]),
+                pair["id"], pair["subset"] or "", order, majority(votes[exam.name, pair["id"], order.value]),
                 len(pair["chosen"]), len(pair["rejected"]),
             )
-            for pair in pairs[entry.name]
+            for pair in exam.pairs
             for order in Order
         ]  # fmt: skip
-        yield score(entry.name, entry.votes, rulings, official(entry.format, rulings))
+        yield score(exam.name, exam.votes, rulings, official(exam.layout, rulings))
 
 
 def _values(asked: Asked) -> dict[str, str]:
@@ -117,11 +122,11 @@ def _values(asked: Asked) -> dict[str, str]:
 
 
 def _seed(context: Context, asked: Asked) -> int:
-    return seed_of(context.work.spec.seed, "evaluate", context.work.iteration, asked.benchmark.name, asked.pair["id"], asked.order)
+    return seed_of(context.work.spec.seed, "evaluate", context.work.iteration, asked.exam.name, asked.pair["id"], asked.order)
 
 
-def _sampling(settings: Evaluate, entry: Benchmark) -> Sampling:
+def _sampling(settings: Evaluate, votes: int) -> Sampling:
     """One vote is greedy (paper, single judgment); more are sampled."""
-    if entry.votes == 1:
+    if votes == 1:
         return Sampling(1, 0.0, 1.0, settings.max_tokens)
-    return Sampling(entry.votes, float(settings.temperature), float(settings.top_p), settings.max_tokens)
+    return Sampling(votes, float(settings.temperature), float(settings.top_p), settings.max_tokens)

@@ -23,6 +23,7 @@ from selftrain.storage.instructions import Instruction, instruction_id, scan_ins
 from selftrain.storage.tables import pairs_schema
 from selftrain.workers.classifier import Classifier
 from selftrain.workers.context import Context, finished, generator, input_name, instructions, labelled
+from selftrain.workers.embedding import LoadEmbedder, load_embedder, probe_meaning
 from selftrain.workers.rows import read_rows
 from selftrain.workers.sampling import Load, Sampler, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
@@ -35,7 +36,7 @@ Make = Callable[[Sequence[Instruction], Mapping[str, str | Drop]], Made]
 """Pairs of instructions, with a weaker model's answers by the instruction's id."""
 
 
-def run(context: Context, load: Load = load_sampler) -> None:
+def run(context: Context, load: Load = load_sampler, embedder: LoadEmbedder = load_embedder) -> None:
     """Make pairs, shard by shard: the synthetic ones first, then the labelled ones, which are only copied."""
     spec = context.work.spec
     prompts, sources, (model_name, model) = templates(spec), read_sources(context), generator(context)
@@ -61,7 +62,10 @@ def run(context: Context, load: Load = load_sampler) -> None:
     if (done := stage.complete()) is not None:
         drops = total([sources.drops, *(marker.drops for marker in done.values())])
         require_pairs(drops, sum(marker.counts["pairs"] - marker.counts.get(HELD_OUT, 0) for marker in done.values()))
-        stage.commit(done, {"rows": sources.count + len(sources.labelled) + sum(sources.drops.values())}, sources.drops)
+        count = sources.count + len(sources.labelled) + sum(sources.drops.values())
+        manifest = stage.manifest(done, {"rows": count}, sources.drops)
+        probe = probe_meaning(context, manifest.parts, embedder)
+        stage.commit(manifest.model_copy(update={"embedding_probe": probe}))
 
 
 def templates(spec: Spec) -> dict[str, Template]:

@@ -58,7 +58,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
             for (shard, asked), sampled in sampler.sample(batches()):
                 stage.write(shard, made(asked, sampled))
     if (done := stage.complete()) is not None:
-        stage.commit(done)
+        stage.commit(stage.manifest(done))
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:

@@ -32,6 +32,12 @@ def count_rows(parts: Sequence[Part]) -> int:
     return sum(part.rows or 0 for part in parts)
 
 
+def read_columns(store: ObjectStore, parts: Sequence[Part], folder: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """All rows of the parts, with some of their columns."""
+    for part in parts:
+        yield from _slice(fetch_once(store, part, folder), 0, part.rows or 0, columns)
+
+
 def read_rows(store: ObjectStore, parts: Sequence[Part], folder: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
     """Rows `start` to `stop` of the parts taken as one table. Only parts that hold some of them are fetched."""
     first = 0
@@ -42,10 +48,10 @@ def read_rows(store: ObjectStore, parts: Sequence[Part], folder: Path, start: in
         first = last
 
 
-def _slice(path: Path, start: int, stop: int) -> Iterator[dict[str, Any]]:
+def _slice(path: Path, start: int, stop: int, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(path) as file:
         position = 0
-        for batch in file.iter_batches(batch_size=READ_BATCH):
+        for batch in file.iter_batches(batch_size=READ_BATCH, columns=columns):
             begin, end = max(0, start - position), min(batch.num_rows, stop - position)
             if begin < end:
                 yield from batch.slice(begin, end - begin).to_pylist()

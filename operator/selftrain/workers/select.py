@@ -12,7 +12,7 @@ import duckdb
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.records import Drop, Order
+from selftrain.api.records import Drop, Evidence, Order
 from selftrain.api.stages import Stage, Step
 from selftrain.method.pairs import shown
 from selftrain.planning.steps import PAIRS_STEP
@@ -20,6 +20,8 @@ from selftrain.prompts import Template, resolve
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.tables import EXAMPLES
 from selftrain.workers.context import Context, finished, input_name
+from selftrain.workers.distributions import distributions
+from selftrain.workers.probe import probe
 from selftrain.workers.rows import fetch_all
 from selftrain.workers.selection import Rules, open_database, select
 from selftrain.workers.shards import Made, Row, ShardedStage, digests
@@ -43,7 +45,7 @@ SELECT k.place, p.instruction, p.chosen, p.rejected AS worse FROM read_parquet($
 
 
 def run(context: Context) -> None:
-    """Select, build the training set, and commit it with the count of everything that was left out."""
+    """Select, build the training set, and commit it with the count of everything that was left out and what it is made of."""
     judgments_step = Step(context.work.iteration, Stage.JUDGE)
     template = resolve(context.work.spec.prompts, "judge")
     steps = (PAIRS_STEP, judgments_step)
@@ -52,17 +54,19 @@ def run(context: Context) -> None:
         inputs={input_name(step): manifest_digest(context.store, context.layout, step) for step in steps},
         prompts=digests({"judge": template}),
     )  # fmt: skip
-    if stage.missing(parallelism=1):
-        pairs, judgments = (fetch_all(context.store, finished(context, step).parts, context.scratch) for step in steps)
-        with open_database(context.scratch) as database:
-            spec = context.work.spec
-            share = Fraction(spec.labelled.share) if spec.labelled and spec.labelled.share else None
-            rules = Rules(spec.resolved, spec.seed, context.work.iteration, spec.select.contrasts, share)
-            counts, drops = select(database, judgments, rules, pairs)
-            require_selection(counts, drops)
+    pairs, judgments = (fetch_all(context.store, finished(context, step).parts, context.scratch) for step in steps)
+    with open_database(context.scratch) as database:
+        spec = context.work.spec
+        share = Fraction(spec.labelled.share) if spec.labelled and spec.labelled.share else None
+        rules = Rules(spec.resolved, spec.seed, context.work.iteration, spec.select.contrasts, share)
+        counts, drops = select(database, judgments, rules, pairs)
+        require_selection(counts, drops)
+        if stage.missing(parallelism=1):
             stage.write(0, Made(training_set(database, pairs, judgments, template), counts, drops))
+        found = distributions(database, pairs, judgments)
+        evidence = Evidence(distributions=found, probe=probe(database, pairs, found.kinds))
     if (done := stage.complete()) is not None:
-        stage.commit(done)
+        stage.commit(stage.manifest(done).model_copy(update={"evidence": evidence}))
 
 
 def require_selection(counts: dict[str, int], drops: dict[Drop, int]) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from math import ceil
@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from selftrain.api.records import BenchmarkResult, Drop, Manifest, Shard
+from selftrain.api.records import Drop, Manifest, Shard
 from selftrain.prompts import Template
 from selftrain.storage.commit import commit, committed_shards, work_digest, write_shard
 from selftrain.storage.tables import write_table
@@ -83,28 +83,28 @@ class ShardedStage:
         done = self._committed()
         return done if len(done) == self.shards else None
 
-    def commit(
-        self,
-        done: Mapping[int, Shard],
-        counts: Mapping[str, int] | None = None,
-        drops: Mapping[Drop, int] | None = None,
-        results: Sequence[BenchmarkResult] = (),
-    ) -> None:
-        """Finish the stage. `counts` and `drops` are those of the stage itself, beside its shards'."""
+    def manifest(
+        self, done: Mapping[int, Shard], counts: Mapping[str, int] | None = None, drops: Mapping[Drop, int] | None = None
+    ) -> Manifest:
+        """What there is to commit. `counts` and `drops` are those of the stage itself, beside its shards'."""
         work, markers = self.context.work, [done[shard] for shard in sorted(done)]
-        manifest = Manifest(
+        return Manifest(
             run=work.run.name, iteration=work.iteration, stage=work.stage, attempt=work.attempt,
             work=self.digest, inputs=dict(self.inputs), prompts=dict(self.prompts),
             parts=[marker.part for marker in markers],
             counts=total([counts or {}, *(marker.counts for marker in markers)]),
             drops=total([drops or {}, *(marker.drops for marker in markers)]),
-            results=list(results),
             seconds=round(sum(marker.seconds for marker in markers), 3),
             tokens=sum(marker.tokens for marker in markers),
             software=dict(_software()),
         )  # fmt: skip
+
+    def commit(self, manifest: Manifest) -> None:
+        """Finish the stage."""
         commit(self.context.store, self.context.layout, manifest)
-        log.info("%s: finished, counts %s, drops %s", work.step, manifest.counts, {str(k): v for k, v in manifest.drops.items()})
+        log.info(
+            "%s: finished, counts %s, drops %s", self.context.work.step, manifest.counts, {str(k): v for k, v in manifest.drops.items()}
+        )
 
     def _committed(self) -> dict[int, Shard]:
         return committed_shards(self.context.store, self.context.layout, self.context.work.step, self.digest)

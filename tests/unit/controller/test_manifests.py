@@ -1,4 +1,4 @@
-"""Manifests: read once, kept without their parts, and a store that hangs costs one thread."""
+"""Manifests: read once, kept without what nobody reads, and a store that hangs costs one thread."""
 
 import threading
 from pathlib import Path
@@ -11,7 +11,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.load import run_of
 from selftrain.api.names import Layout
-from selftrain.api.records import Manifest, Part
+from selftrain.api.records import Distributions, Evidence, Lengths, Manifest, Part
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import StoreSpec
 from selftrain.controller import manifests
@@ -21,6 +21,12 @@ from selftrain.storage.folder import FolderStore
 
 RUN = run_of(run_body())
 LAYOUT = Layout("team", "judge", "judge-0000-1111")
+EVIDENCE = Evidence(
+    distributions=Distributions(
+        lengths=Lengths(), kept_lengths=Lengths(), pass_rates={}, kept_pass_rates={}, orders={}, entropy=0, distinct={}, kinds={}
+    ),
+    probe={},
+)
 GENERATE, JUDGE, SELECT = (Step(1, stage) for stage in (Stage.GENERATE, Stage.JUDGE, Stage.SELECT))
 
 
@@ -41,10 +47,8 @@ def store(tmp_path: Path) -> CountingStore:
 
 def write(store: FolderStore, step: Step) -> None:
     part = Part(key="x", sha256="0" * 64, bytes=1)
-    commit(
-        store, LAYOUT,
-        Manifest(run="judge", iteration=1, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[part], counts={"pairs": 7}),
-    )  # fmt: skip
+    manifest = Manifest(run="judge", iteration=1, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[part], counts={"pairs": 7})
+    commit(store, LAYOUT, manifest.model_copy(update={"evidence": EVIDENCE}))
 
 
 async def test_finished_steps_are_read_once_and_the_first_missing_one_each_time(store: CountingStore) -> None:
@@ -56,6 +60,7 @@ async def test_finished_steps_are_read_once_and_the_first_missing_one_each_time(
     assert set(found) == {GENERATE, JUDGE}
     assert found[GENERATE].counts == {"pairs": 7}
     assert found[GENERATE].parts == []
+    assert found[GENERATE].evidence is None
     assert store.reads == ["generate", "judge", "select", "select", "select"]
 
 

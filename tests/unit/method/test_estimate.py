@@ -93,6 +93,11 @@ def test_adapters_need_little_room_and_no_gradients_beside_them() -> None:
     assert adapted.gpu_hours / whole.gpu_hours == pytest.approx(6 / 8, rel=0.02)
 
 
+def test_held_out_pairs_are_judged_by_each_judge_but_the_seed() -> None:
+    plain, split = (found(iterations=2, instructions=INSTRUCTIONS | more)[Stage.EVALUATE].items for more in ({}, {"validation": 40}))
+    assert split - plain == pytest.approx(40 * KNOWN.usable * 2 * 2)
+
+
 def test_a_70b_run_has_the_papers_size() -> None:
     """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
     body = yaml.safe_load((RUNS / "gpu-70b.yaml").read_text())

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from selftrain.api.conditions import ConditionType, Reason
 from selftrain.api.names import job_name
-from selftrain.api.records import BenchmarkResult, Manifest, Tally
+from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Tally
 from selftrain.api.stages import Stage, Step
+from selftrain.api.status import ChosenBy, Strict
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.planning.actions import Decision, StartStage, StopStage
 from selftrain.planning.observed import Blame, Failure, JobState, JobView, Observed
@@ -35,6 +36,10 @@ def a_run(**spec: Any) -> SelfTrainRun:
     return SelfTrainRun.model_validate({"metadata": {"name": "judge", "uid": "12345678"}, "spec": {**base, **spec}})
 
 
+STRICT = {1: 40, 2: 44, 3: 44}
+"""Pairs of 60 held-out ones that each iteration's judge decides right in both orders."""
+
+
 def manifest_of(step: Step, attempt: int) -> Manifest:
     tally = Tally(correct=200, total=300)
     results = [BenchmarkResult(benchmark="held-out", votes=1, overall=tally)] if step.stage is Stage.EVALUATE else []
@@ -42,6 +47,13 @@ def manifest_of(step: Step, attempt: int) -> Manifest:
         run="judge", iteration=step.iteration, stage=step.stage, attempt=attempt, work="0" * 64, inputs={}, parts=[],
         counts={"pairs": 10, "judgments": 300, "kept": 40}, results=results,
     )  # fmt: skip
+
+
+def held_out_of(step: Step) -> BenchmarkResult | None:
+    """What an evaluation says of held-out pairs."""
+    if step.stage is not Stage.EVALUATE or step.iteration == 0:
+        return None
+    return BenchmarkResult(benchmark=VALIDATION, votes=1, overall=Tally(strict_correct=STRICT[step.iteration], pairs=60))
 
 
 @dataclass
@@ -93,7 +105,8 @@ class World:
                 state = JobState.FAILED if failure else JobState.SUCCEEDED
                 self.jobs[name] = replace(job, state=state, failure=failure, finished=self.now)
                 if failure is None:
-                    self.manifests[job.step] = manifest_of(job.step, job.attempt)
+                    told = held_out_of(job.step) if self.run.spec.held_out else None
+                    self.manifests[job.step] = manifest_of(job.step, job.attempt).model_copy(update={"validation": told})
 
     def edit(self, **spec: Any) -> None:
         """Change the spec as kubectl would: the generation moves on."""
@@ -137,6 +150,30 @@ def test_a_weaker_model_answers_after_the_seed_is_scored_and_before_pairs_are_ma
     assert started[:3] == [Step(0, Stage.EVALUATE), Step(0, Stage.GENERATE), Step(1, Stage.GENERATE)]
     assert world.is_true(ConditionType.SUCCEEDED)
     assert [entry.pairs for entry in world.run.status.iterations] == [None, 10, 10]
+
+
+def test_the_judge_to_use_is_the_last_one_where_nothing_is_held_out() -> None:
+    world = World(a_run(iterations=3))
+    world.to_the_end()
+    chosen = world.run.status.chosen
+    assert chosen is not None
+    assert (chosen.iteration, chosen.by, chosen.checkpoint) == (3, ChosenBy.LAST, world.run.status.checkpoint)
+    assert world.run.status.iterations[3].validation is None
+
+
+def test_the_judge_to_use_is_the_best_one_on_held_out_pairs() -> None:
+    """44 of 60 twice: the earlier one. While the run goes on it is the best one so far."""
+    world, seen = World(a_run(iterations=3, instructions={"uri": "s3://bucket/instructions.jsonl", "validation": 60})), []
+    while not world.is_true(ConditionType.SUCCEEDED):
+        world.cycle()
+        world.advance()
+        seen.append(world.run.status.chosen and world.run.status.chosen.iteration)
+    assert list(dict.fromkeys(seen)) == [None, 1, 2]
+    chosen = world.run.status.chosen
+    assert chosen is not None
+    assert (chosen.by, chosen.checkpoint) == (ChosenBy.VALIDATION, world.run.status.iterations[2].checkpoint)
+    told = [entry.validation for entry in world.run.status.iterations]
+    assert told == [None, *(Strict(correct=correct, total=60) for correct in STRICT.values())]
 
 
 def test_nothing_is_written_when_nothing_changed() -> None:

@@ -16,6 +16,15 @@ def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
     assert sources(RECIPES["release"], Step(1, Stage.TRAIN)) == (Step(1, Stage.SELECT),)
 
 
+def test_judges_are_evaluated_if_there_is_something_to_evaluate_them_on() -> None:
+    body = {"model": {"uri": "s3://b/m"}, "store": {"uri": "s3://bucket/runs"}, "iterations": 2}
+    neither, held_out = (
+        steps(Spec.model_validate({**body, "instructions": {"uri": "s3://b/i", "validation": count}})) for count in (None, 5)
+    )
+    assert [step for step in held_out if step not in neither] == [Step(1, Stage.EVALUATE), Step(2, Stage.EVALUATE)]
+    assert Stage.EVALUATE not in {step.stage for step in neither}
+
+
 def test_a_judge_step_reads_pairs_and_the_judge_before() -> None:
     assert sources(RECIPES["paper"], Step(1, Stage.JUDGE)) == (Step(1, Stage.GENERATE),)
     assert sources(RECIPES["paper"], Step(3, Stage.JUDGE)) == (Step(1, Stage.GENERATE), Step(2, Stage.TRAIN))

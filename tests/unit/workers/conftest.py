@@ -14,6 +14,7 @@ from selftrain.api.v1alpha1 import SamplingStage
 from selftrain.prompts import Template
 from selftrain.storage.open import open_store
 from selftrain.workers.context import Context
+from selftrain.workers.embedding import Embedder
 from selftrain.workers.engine import Completion, Request
 from selftrain.workers.exits import Drain
 from selftrain.workers.sampling import Sampler
@@ -94,6 +95,10 @@ class Bench:
         """Stands in for `load_sampler`: token ids are the bytes of the contents."""
         self.loads.append(folder)
         return Sampler(self.engine, lambda messages: list("\n".join(turn["content"] for turn in messages).encode()))
+
+    def embedder(self) -> Embedder:
+        """Stands in for `load_embedder`: a fine answer to do something is near to that, another one is not."""
+        return lambda texts: [[float(text.startswith(("Do", "Fine"))), float(text.startswith("Off"))] for text in texts]
 
     def write_instructions(self, texts: Sequence[str]) -> None:
         lines = [json.dumps({"instruction": text}) for text in texts]

@@ -24,7 +24,7 @@ def pod(bench: "Bench", monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_stage_is_done(bench: "Bench", pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load)
+    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
     monkeypatch.setenv("SELFTRAIN_WORK", context.work.model_dump_json())

@@ -41,7 +41,7 @@ def test_the_prompt_of_each_kind_of_rewriting_is_frozen(bench: "Bench") -> None:
 def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
     preflight.run(bench.context(Stage.EVALUATE, iteration=0))
     bench.write_instructions(["Something else."])
-    for attempt in (preflight.run, lambda context: generate.run(context, bench.load)):
+    for attempt in (preflight.run, lambda context: generate.run(context, bench.load, bench.embedder)):
         with pytest.raises(UserError, match="instructions of this run is not what it was"):
             attempt(bench.context(Stage.GENERATE))
 

@@ -1,5 +1,6 @@
 """generate, judge and evaluate as recipes: what they write, count, skip and refuse. The engine is a function here."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -7,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import ModelCard
 
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.records import Drop, Manifest, Order, Part
+from selftrain.api.records import Drop, Guesses, Manifest, Order, Overlap, Part
 from selftrain.api.stages import Stage
-from selftrain.storage.commit import read_manifest
+from selftrain.storage.commit import commit, read_manifest
+from selftrain.storage.digests import file_digest
 from selftrain.workers import evaluate, generate, judge, select, shards, weaker
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
@@ -40,7 +43,7 @@ def bytes_of(context: Context) -> list[str]:
 
 def make_pairs(bench: "Bench", **spec: Any) -> Context:
     context = bench.context(Stage.GENERATE, **spec)
-    generate.run(context, bench.load)
+    generate.run(context, bench.load, bench.embedder)
     return context
 
 
@@ -68,6 +71,12 @@ def test_instructions_in_several_files_are_like_those_in_one(bench: "Bench") -> 
     parts = make_pairs(bench, **spec)
     assert rows(parts) == rows(whole)
     assert manifest(parts).inputs["instructions"] != manifest(whole).inputs["instructions"]
+
+
+def test_the_meaning_of_answers_is_probed_by_kind(bench: "Bench") -> None:
+    """Fine answers are near to what was to be done, and variations are not; labelled pairs are near to nothing."""
+    context = make_pairs(bench, **write_labelled(bench, LABELLED))
+    assert manifest(context).embedding_probe == {"variation": Guesses(correct=10, total=10), "labelled": Guesses(correct=0, total=4)}
 
 
 def test_the_variation_prompt_shows_instruction_and_answer(bench: "Bench") -> None:
@@ -105,7 +114,7 @@ def test_a_run_without_a_pair_stops_and_says_what_was_dropped(bench: "Bench") ->
     bench.engine.say = lambda _text, _seed: "no tags"
     context = bench.context(Stage.GENERATE)
     with pytest.raises(UserError) as error:
-        generate.run(context, bench.load)
+        generate.run(context, bench.load, bench.embedder)
     assert error.value.reason is Reason.NO_PAIRS
     assert "10 malformed" in error.value.message
     assert read_manifest(context.store, context.layout, context.work.step) is None
@@ -613,6 +622,99 @@ def test_evaluate_scores_every_benchmark(bench: "Bench") -> None:
     assert single.overall.correct == sum(row["correct"] for row in judged if row["benchmark"] == "held-out")
     assert Counter(row["benchmark"] for row in judged)["voted"] == 3 * voted.overall.total
     assert manifest(context).inputs.keys() == {"model", "benchmark/held-out", "benchmark/voted"}
+
+
+def trained(bench: "Bench", **spec: Any) -> None:
+    """A first iteration up to its judge, whose files no fake engine reads."""
+    make_judgments(bench, **spec)
+    select.run(bench.context(Stage.SELECT, **spec))
+    context = bench.context(Stage.TRAIN, **spec)
+    commit(
+        context.store, context.layout, Manifest(run="run", iteration=1, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
+    )
+
+
+def test_what_a_judge_was_trained_on_is_counted_in_each_benchmark(bench: "Bench") -> None:
+    """Two of a benchmark's instructions are among the run's. On the second one no verdict is ever given, so it is not trained on."""
+    context = bench.context(Stage.EVALUATE)
+    path = Path(context.work.spec.evaluate.benchmarks[0].uri.removeprefix("file://"))
+    asked = [json.loads(line)["instruction"] for line in path.read_text().splitlines()]
+    bench.write_instructions([*asked[:2], *(f"Do thing {number}." for number in range(10))])
+    by_marker = bench.engine.say
+
+    def say(text: str, seed: int) -> str | Completion:
+        if "[[A]]" not in text:
+            return by_marker(text, seed)
+        return "[[C]]" if asked[1] in text else f"[[{'A' if text.find('Fine') < text.find('Off') else 'B'}]]"
+
+    bench.engine.say = say
+    trained(bench)
+    evaluate.run(context, bench.load)
+    assert [result.overlap for result in manifest(context).results] == [Overlap(pairs=len(asked), instructions=1, answers=0)] * 2
+    seed = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(seed, bench.load)
+    assert [result.overlap for result in manifest(seed).results] == [None, None]
+
+
+def test_judges_are_scored_on_the_synthetic_pairs_of_held_out_instructions(bench: "Bench") -> None:
+    """Ten instructions, of which three are held out, and for each a labelled pair too."""
+    own = [{"id": n, "instruction": f"Do thing {n}.", "chosen": "right", "rejected": "wrong"} for n in range(10)]
+    spec = {"evaluate": {"shards": 2, "maxTokens": 64}, **held_out(bench), **write_labelled(bench, own)}
+    spec["labelled"]["limit"] = 10
+    trained(bench, **spec)
+    context = bench.context(Stage.EVALUATE, **spec)
+    evaluate.run(context, bench.load)
+    told = manifest(context)
+    pairs = {row["pair_id"] for row in rows(bench.context(Stage.GENERATE)) if row["split"] == "validation" and row["kind"] == "variation"}
+    assert {row["pair_id"] for row in rows(context)} == pairs
+    assert len(pairs) == 3
+    assert told.validation is not None
+    assert told.results == [], "no benchmark"
+    assert (told.validation.overall.pairs, told.validation.overall.total) == (3, 6)
+    right = Counter(row["pair_id"] for row in rows(context) if row["correct"])
+    assert told.validation.overall.strict_correct == list(right.values()).count(2)
+    assert told.inputs.keys() == {"iteration-001/train", "iteration-001/generate"}
+    seed = bench.context(Stage.EVALUATE, iteration=0, **spec)
+    evaluate.run(seed, bench.load)
+    assert manifest(seed).validation is None
+
+
+def test_each_judge_has_a_card_beside_its_checkpoint(bench: "Bench") -> None:
+    """The Hub's own reader takes it, and its numbers are the manifest's. The seed has none."""
+    seed = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(seed, bench.load)
+    assert manifest(seed).card is None
+    trained(bench)
+    context = bench.context(Stage.EVALUATE)
+    evaluate.run(context, bench.load)
+    done = manifest(context)
+    assert done.card is not None
+    path = bench.folder / "store" / done.card.key
+    assert path == bench.folder / "store" / context.layout.checkpoint(1) / "README.md"
+    assert (file_digest(path), path.stat().st_size) == (done.card.sha256, done.card.bytes)
+    card = ModelCard.load(path)
+    shares = [(found.dataset_name, found.metric_value) for found in card.data.eval_results]
+    assert shares == [(result.benchmark, round(result.overall.correct / result.overall.total, 4)) for result in done.results]
+    for result, before in zip(done.results, manifest(seed).results, strict=True):
+        for name, tally in (("iteration 1", result.overall), ("seed", before.overall), ("always A", result.always_a)):
+            assert f"| {name} | {tally.correct} of {tally.total} |" in card.text
+    selected = manifest(bench.context(Stage.SELECT))
+    assert selected.evidence is not None
+    assert f"{selected.evidence.probe['variation'].correct} of {selected.evidence.probe['variation'].total}" in card.text
+    assert "file://" not in card.text, "where this machine keeps its files is of no use to anybody else"
+    for digest in (*done.inputs.values(), *manifest(bench.context(Stage.GENERATE)).inputs.values(), *done.prompts.values()):
+        assert digest in card.text
+
+
+def test_a_card_says_the_same_whoever_writes_it(bench: "Bench") -> None:
+    trained(bench)
+    context = bench.context(Stage.EVALUATE)
+    evaluate.run(context, bench.load)
+    done = manifest(context)
+    (bench.folder / "store" / context.layout.manifest(context.work.step)).unlink()
+    again = Context(context.work.model_copy(update={"attempt": 2}), context.store, context.scratch, 0, context.drain)
+    evaluate.run(again, bench.load)
+    assert (manifest(again).card, manifest(again).attempt) == (done.card, 2)
 
 
 def test_a_prompt_that_does_not_fit_is_a_wrong_verdict(bench: "Bench") -> None:

@@ -17,12 +17,14 @@ from selftrain.api.errors import UserError
 from selftrain.api.prompts import Prompts
 from selftrain.api.recipes import RECIPES, Objective
 from selftrain.api.records import Drop
-from selftrain.api.stages import Stage
+from selftrain.api.stages import Stage, Step
 from selftrain.method.pairs import LABELLED
+from selftrain.method.words import words
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
 from selftrain.workers import generate, judge, select, selection
+from selftrain.workers.context import Context
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -217,7 +219,7 @@ def test_seeds_draw_differently(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_to_train_on_stops_the_run(bench: "Bench", said: str, reason: Reason, words: str) -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load)
+    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     bench.engine.say = lambda _text, _seed: said
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
@@ -229,7 +231,7 @@ def test_nothing_to_train_on_stops_the_run(bench: "Bench", said: str, reason: Re
 
 
 def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load)
+    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
     select.run(context)
@@ -256,3 +258,48 @@ def test_a_share_that_no_pair_can_have_is_told(bench: "Bench") -> None:
         select.run(bench.context(Stage.SELECT, **spec))
     assert error.value.reason is Reason.NOTHING_SELECTED
     assert "labelled.share" in str(error.value)
+
+
+def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench") -> None:
+    """Every number is counted again from the rows."""
+    generate.run(bench.context(Stage.GENERATE, recipe="improved"), bench.load, bench.embedder)
+    judge.run(bench.context(Stage.JUDGE, recipe="improved"), bench.load)
+    context = bench.context(Stage.SELECT, recipe="improved")
+    select.run(context)
+    manifest = read_manifest(context.store, context.layout, context.work.step)
+    assert manifest is not None
+    assert manifest.evidence is not None
+    told, judged = manifest.evidence.distributions, rows_of(bench, context, Stage.JUDGE)
+    kept = {(row["pair_id"], row["order"], row["sample"]): row for row in rows_of(bench, context, Stage.SELECT)}
+    assert (told.lengths.count, told.lengths.total) == (80, sum(row["tokens"] for row in judged))
+    assert told.kept_lengths.count == len(kept) == sum(fate.kept for fate in told.kinds.values())
+    assert sum(told.pass_rates.values()) == 20
+    assert sum(told.kept_pass_rates.values()) == len({key[:2] for key in kept})
+    for order, tally in told.orders.items():
+        own = [row["verdict"] for row in judged if row["order"] == order]
+        assert (tally.total, tally.correct, tally.a_verdicts) == (40, own.count(order[0]), own.count("A"))
+    kinds = Counter(row["kind"] for row in rows_of(bench, context, Stage.GENERATE))
+    assert {kind: fate.pairs for kind, fate in told.kinds.items()} == dict(kinds)
+    assert sum((Counter(fate.drops) for fate in told.kinds.values()), Counter()) == manifest.drops
+    assert told.distinct[1].total == sum(len(words(row["trace"])) for row in judged)
+    trained = {key[0] for key in kept}
+    sizes = Counter(row["kind"] for row in rows_of(bench, context, Stage.GENERATE) if row["pair_id"] in trained)
+    assert {kind: guessed.total for kind, guessed in manifest.evidence.probe.items()} == dict(sizes)
+
+
+def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: "Bench") -> None:
+    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
+    judge.run(bench.context(Stage.JUDGE), bench.load)
+    context = bench.context(Stage.SELECT)
+    select.run(context)
+    path = bench.folder / "store" / context.layout.manifest(context.work.step)
+    before = path.read_bytes()
+    path.unlink()
+    select.run(bench.context(Stage.SELECT))
+    assert path.read_bytes() == before
+
+
+def rows_of(bench: "Bench", context: Context, stage: Stage) -> list[Row]:
+    manifest = read_manifest(context.store, context.layout, Step(1, stage))
+    assert manifest is not None
+    return [row for part in manifest.parts for row in pq.read_table(bench.folder / "store" / part.key).to_pylist()]

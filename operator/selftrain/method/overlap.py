@@ -1,0 +1,51 @@
+"""Which held-out texts also occur in training data. A judge may know their answers without being able to judge.
+
+A text is found if it has 13 consecutive words in common with any training text, without case and punctuation. Source: Brown et al.
+2020, arXiv 2005.14165, appendix C. A shorter instruction is found if it is a whole training instruction. Shorter answers are not
+looked for: a training set of any size has "Yes." and "42". Paraphrases are not found either.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from selftrain.api.records import Overlap
+from selftrain.method.words import grams, words
+
+RUN = 13
+
+
+class Texts(NamedTuple):
+    """What a judge is shown of a pair."""
+
+    instruction: str
+    answers: tuple[str, str]
+
+
+def overlaps(held_out: Mapping[str, Sequence[Texts]], training: Iterable[Texts]) -> dict[str, Overlap]:
+    """Counts by benchmark. Memory is that of the benchmarks' runs of words, about 100 bytes each, whatever the training set's size."""
+    wanted = {key for pairs in held_out.values() for pair in pairs for key in _keys(pair)}
+    found = {key for pair in training for key in _keys(pair) if key in wanted}
+    return {name: _count(pairs, found) for name, pairs in held_out.items()}
+
+
+def _count(pairs: Sequence[Texts], found: set[int]) -> Overlap:
+    return Overlap(
+        pairs=len(pairs),
+        instructions=sum(any(key in found for key in _instruction(pair)) for pair in pairs),
+        answers=sum(any(key in found for key in _answers(pair)) for pair in pairs),
+    )
+
+
+def _keys(pair: Texts) -> Iterator[int]:
+    yield from _instruction(pair)
+    yield from _answers(pair)
+
+
+def _instruction(pair: Texts) -> Iterator[int]:
+    found = words(pair.instruction)
+    return map(hash, grams(found, min(RUN, len(found)) or 1))
+
+
+def _answers(pair: Texts) -> Iterator[int]:
+    for answer in pair.answers:
+        yield from map(hash, grams(words(answer), RUN))

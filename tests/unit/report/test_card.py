@@ -1,0 +1,77 @@
+"""What a card says beside the numbers that a run's own card is tested for."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Tally
+from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import Spec
+from selftrain.report.card import Subject, card, metadata
+from selftrain.report.markdown import listed, measured, table
+
+BODY = {
+    "model": {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct@main"},
+    "store": {"uri": "s3://team-a/judges"},
+    "instructions": {"uri": "s3://team-a/wildchat.parquet", "validation": 60},
+}
+
+
+def manifest_of(step: Step, **told: Any) -> Manifest:
+    return Manifest(run="judge", iteration=step.iteration, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[], **told)
+
+
+def subject(strict: dict[int, int], counts: dict[str, int] | None = None, **body: Any) -> Subject:
+    """A judge of the last of some iterations, with its share of 60 held-out pairs in each."""
+    last = max(strict)
+    steps = [Step(1, Stage.GENERATE), *(Step(last, stage) for stage in (Stage.JUDGE, Stage.SELECT, Stage.TRAIN))]
+    manifests = {step: manifest_of(step) for step in steps}
+    if counts:
+        manifests[steps[0]] = manifest_of(steps[0], counts=counts)
+    for iteration, correct in strict.items():
+        told = BenchmarkResult(benchmark=VALIDATION, votes=1, overall=Tally(strict_correct=correct, pairs=60))
+        step = Step(iteration, Stage.EVALUATE)
+        manifests[step] = manifest_of(step, validation=told if iteration else None)
+    return Subject("judge", Spec.model_validate({**BODY, **body}), last, manifests, {}, {})
+
+
+def test_the_best_iteration_so_far_is_named_beside_all_that_were_compared() -> None:
+    text = card(subject({0: 0, 1: 41, 2: 40}))
+    assert "Up to here iteration 1 is the one to use." in text
+    assert "| 1 | 41 of 60 |" in text
+    assert "| 2 | 40 of 60 |" in text
+    assert "| 0 |" not in text.partition("## Results")[0], "the seed is not judged on held-out pairs"
+
+
+def test_the_front_matter_names_the_seed_on_the_hub() -> None:
+    text = card(subject({1: 41}))
+    _, head, _ = text.split("---\n", 2)
+    assert yaml.safe_load(head) == metadata(subject({1: 41}))
+    assert metadata(subject({1: 41}))["base_model"] == "meta-llama/Llama-3.1-8B-Instruct"
+    assert "base_model" not in metadata(subject({1: 41}, model={"uri": "s3://team-a/seed"}))
+    assert "s3://" not in card(subject({1: 41}, model={"uri": "s3://team-a/seed"}))
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [({"pairs by labelled": 7, "pairs": 9}, "7 pairs labelled by others were among"), ({"pairs": 9}, "No person labelled a pair for it.")],
+)
+def test_labels_of_people_are_told(counts: dict[str, int], words: str) -> None:
+    assert words in card(subject({1: 41}, counts))
+
+
+def test_the_settings_of_the_method_are_told_and_not_those_of_the_cluster() -> None:
+    text = card(subject({1: 41}, recipe="improved", judge={"resources": {"limits": {"nvidia.com/gpu": "1"}}}))
+    told = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    assert (told["seed"], told["recipe"]["name"], told["recipe"]["require_mirror"], told["judge"]["samples"]) == (42, "improved", True, 15)
+    assert told["instructions"]["validation"] == 60
+    assert "resources" not in told["judge"]
+
+
+def test_pieces() -> None:
+    assert table(["a"], [["b|c"]]) == "| a |\n| --- |\n| b&#124;c |"
+    assert measured(1, 2)[0] == "1 of 2"
+    assert measured(0, 0)[1] == "-"
+    assert listed({"b": 1, "a": 2}) == "2 a, 1 b"
+    assert listed({}) == "none"
