@@ -156,8 +156,16 @@ class BenchmarkResult(ApiModel):
     """Baseline: says A whatever it sees."""
     longer_wins: Tally = Tally()
     """Baseline: says the longer answer is better; equal lengths count as wrong."""
+    choices: int = 2
+    """Answers a verdict chooses from. Baseline: of a random verdict, one in so many is expected to be right; nothing is drawn."""
+    lenient: Tally = Tally()
+    """The same judgments as benchmarks read them, by the first verdict that is looked for. The score is made from the strict reading."""
+    disagreements: int = 0
+    """Judgments that the two readings understand differently."""
     official: Official | None = None
     """The benchmark's own score, where it has one."""
+    voted: "BenchmarkResult | None" = None
+    """Baseline, in the seed's results: the seed by majority of evaluate.seedVotes."""
 
 
 class Manifest(ApiModel):

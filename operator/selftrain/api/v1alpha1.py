@@ -282,6 +282,10 @@ class Evaluate(SamplingStage):
     """Parts the work is cut into, more if they would exceed 8192 completions; each is committed on its own and never done twice."""
     benchmarks: Annotated[list[Benchmark], Field(max_length=32), KeyedBy("name")] = []
     """Benchmarks; without any, the run trains without measuring."""
+    seed_votes: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Judgments a pair and order by which the seed is scored once more, on benchmarks with one vote: a judge worth its training beats
+    the seed's majority too. Absent means not, since it costs as much as so many evaluations; the paper shows votes of its last judge
+    alone."""
 
 
 class Deadlines(ApiModel):

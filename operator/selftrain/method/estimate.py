@@ -117,9 +117,12 @@ def _train(spec: Spec, known: Assumptions, peak: float) -> Estimate:
 
 def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     votes = max((entry.votes for entry in spec.evaluate.benchmarks), default=0)
-    ordered = 2 * known.held_out * (spec.iterations + 1)
-    written = ordered * votes * known.judgment_tokens
-    return _sampled(Stage.EVALUATE, (ordered * votes, ordered * _prompt(known), written, written), known, peak)
+    once = 2 * known.held_out
+    ordered = once * (spec.iterations + 1)
+    again = spec.evaluate.seed_votes if votes == 1 else None
+    judgments = ordered * votes + once * (again or 0)
+    written = judgments * known.judgment_tokens
+    return _sampled(Stage.EVALUATE, (judgments, ordered * _prompt(known), written, written), known, peak)
 
 
 def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, peak: float) -> Estimate:

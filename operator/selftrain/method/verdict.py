@@ -16,17 +16,19 @@ def parse_verdict(text: str) -> Verdict | None:
     return found[0] if len(found) == 1 else None
 
 
+def parse_lenient(text: str) -> Verdict | None:
+    """The first of A and B that occurs anywhere: "if ... [[A]] ... else [[B]]" is A. Source: process_judgement of RewardBench."""
+    return next(iter(_said(text)), None)
+
+
 def read_strict(text: str) -> str | None:
     """As `parse_verdict`, but a text that says only [[C]] is a tie."""
     return parse_verdict(text) if _said(text) else _tie(text)
 
 
 def read_lenient(text: str) -> str | None:
-    """The first of A, B and tie that occurs anywhere, as benchmarks read it: "if ... [[A]] ... else [[B]]" is A.
-
-    Source: FastChat's run_judge_single and, but for ties, RewardBench's process_judgement.
-    """
-    return next(iter(_said(text)), _tie(text))
+    """As `parse_lenient`, but a text that says only [[C]] is a tie. Source: run_judge_single of FastChat."""
+    return parse_lenient(text) or _tie(text)
 
 
 def _said(text: str) -> list[Verdict]:

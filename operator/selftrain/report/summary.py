@@ -1,12 +1,13 @@
-"""The table of iterations and summary.json, from the manifests of a run."""
+"""summary.json: everything a reader compares runs by, from the manifests of a run and the judgments that they list."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selftrain.api.names import Layout, job_name
-from selftrain.api.records import BenchmarkResult, Manifest, Order, Verdict
+from selftrain.api.records import BenchmarkResult, Manifest, Order, Tally, Verdict
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.method.stats import Paired, paired, wilson
@@ -17,28 +18,30 @@ from selftrain.storage.protocol import ObjectStore
 
 Summary = dict[str, Any]
 Hits = dict[tuple[str, str, str], bool]
+"""Whether each (benchmark, pair, order) was decided right."""
 
 
 def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
-    """Everything a reader compares runs by. `seconds` is the wall time of the run."""
+    """All iterations, each with its scores on all benchmarks. `seconds` is the wall time of the run."""
     layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
     read = ((step, read_manifest(store, layout, step)) for step in steps(run.spec))
     manifests = {step: manifest for step, manifest in read if manifest is not None}
     numbers = sorted({step.iteration for step in manifests})
+    evaluations = [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]
+    decided = [hits(store, manifest) for manifest in evaluations]
+    scores = {manifest.iteration: _scores(store, manifest, own, decided[0]) for manifest, own in zip(evaluations, decided, strict=True)}
     return {
-        "iterations": [_iteration(run, store, layout, number, manifests) for number in numbers],
+        "iterations": [_iteration(run, store, layout, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
         "seconds": round(seconds, 1),
-        "paired": _paired(store, [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]),
+        "paired": _paired(decided[-1], decided[0]) if len(decided) > 1 else paired(()),
     }
 
 
-def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: int, manifests: dict[Step, Manifest]) -> Summary:
+def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: int, manifests: Mapping[Step, Manifest]) -> Summary:
     own = {step.stage: manifest for step, manifest in manifests.items() if step.iteration == number}
-    results = own[Stage.EVALUATE].results if Stage.EVALUATE in own else []
     generated = manifests.get(Step(1, Stage.GENERATE))
     return {
         "iteration": number,
-        **(_score(results[0]) if results else {}),
         "pairs": generated.counts.get("pairs") if generated and number else None,
         "judgments": own[Stage.JUDGE].counts.get("judgments") if Stage.JUDGE in own else None,
         "kept": own[Stage.SELECT].counts.get("kept") if Stage.SELECT in own else None,
@@ -48,75 +51,69 @@ def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: in
     }
 
 
+def _scored(scores: list[Summary]) -> Summary:
+    """The first benchmark's numbers stand in the iteration itself too: most runs have one."""
+    return {**(scores[0] if scores else {}), "benchmarks": scores}
+
+
+def _scores(store: ObjectStore, manifest: Manifest, own: Hits, seed: Hits) -> list[Summary]:
+    """Every benchmark's numbers, each judge beside the seed on the same judgments (exact McNemar)."""
+    voted = hits(store, manifest, voted=True) if any(result.voted for result in manifest.results) else {}
+    scores = []
+    for result in manifest.results:
+        score = _score(result)
+        if own is not seed:
+            score["paired"] = _paired(own, seed, result.benchmark)
+        if result.voted:
+            score["voted"] = {**_score(result.voted), "paired": _paired(voted, seed, result.benchmark)}
+        scores.append(score)
+    return scores
+
+
 def _score(result: BenchmarkResult) -> Summary:
     overall = result.overall
     return {
         "benchmark": result.benchmark,
+        "votes": result.votes,
         **({"official": result.official.model_dump()} if result.official else {}),
-        "correct": overall.correct,
-        "total": overall.total,
-        "accuracy": round(overall.correct / overall.total, 4) if overall.total else 0.0,
-        "interval": [round(end, 4) for end in wilson(overall.correct, overall.total)],
+        **_share(overall),
         "strict": {"correct": overall.strict_correct, "total": overall.pairs},
         "unparsed": overall.unparsed,
         "a_verdicts": overall.a_verdicts,
+        "lenient": _share(result.lenient),
+        "disagreements": result.disagreements,
         "parts": {name: {"correct": part.correct, "total": part.total} for name, part in result.parts.items()},
         "baselines": {
-            name: {"correct": tally.correct, "total": tally.total}
-            for name, tally in (("always_a", result.always_a), ("longer_wins", result.longer_wins))
+            "random": {"expected": overall.total / result.choices, "total": overall.total},
+            "always_a": _share(result.always_a),
+            "longer_wins": _share(result.longer_wins),
         },
     }
 
 
-def _paired(store: ObjectStore, evaluations: list[Manifest]) -> Paired:
-    """The last judge against the seed on the same pairs, both orders (exact McNemar)."""
-    if len(evaluations) < 2:  # noqa: PLR2004 - a comparison needs two
-        return paired(())
-    seed, last = hits(store, evaluations[0]), hits(store, evaluations[-1])
-    return paired((last[key], seed[key]) for key in seed.keys() & last.keys())
+def _share(tally: Tally) -> Summary:
+    return {
+        "correct": tally.correct,
+        "total": tally.total,
+        "accuracy": round(tally.correct / tally.total, 4) if tally.total else 0.0,
+        "interval": [round(end, 4) for end in wilson(tally.correct, tally.total)],
+    }
 
 
-def hits(store: ObjectStore, manifest: Manifest) -> Hits:
-    """Whether each (benchmark, pair, order) was decided right."""
+def _paired(ours: Hits, theirs: Hits, benchmark: str | None = None) -> Paired:
+    """One judge against another on the same judgments, of one benchmark or of all."""
+    common = [key for key in theirs.keys() & ours.keys() if benchmark in (None, key[0])]
+    return paired((ours[key], theirs[key]) for key in common)
+
+
+def hits(store: ObjectStore, manifest: Manifest, *, voted: bool = False) -> Hits:
+    """What a judge decided right: by its benchmarks' own votes, or (`voted`) by those the seed is scored by once more."""
+    votes = {result.benchmark: result.votes for result in manifest.results}
     verdicts: dict[tuple[str, str, str], list[Verdict | None]] = {}
     for part in manifest.parts:
         source = pa.BufferReader(store.read(part.key))
-        for row in pq.read_table(source, columns=["benchmark", "pair_id", "order", "verdict"]).to_pylist():
-            key = (row["benchmark"], row["pair_id"], row["order"])
-            verdicts.setdefault(key, []).append(Verdict(row["verdict"]) if row["verdict"] else None)
-    return {key: majority(votes) is Order(key[2]).gold for key, votes in verdicts.items()}
-
-
-def table(summary: Summary) -> str:
-    """The iterations as a table for a terminal."""
-    rows = [["iteration", "pairs", "judgments", "kept", "correct", "accuracy", "95 % interval", "seconds"]]
-    for entry in summary["iterations"]:
-        low, high = entry.get("interval", (None, None))
-        rows.append([
-            str(entry["iteration"]) + (" (seed)" if entry["iteration"] == 0 else ""),
-            *(_cell(entry[name]) for name in ("pairs", "judgments", "kept")),
-            f"{entry['correct']}/{entry['total']}" if "correct" in entry else "-",
-            f"{entry['accuracy']:.3f}" if "accuracy" in entry else "-",
-            f"{low:.3f} to {high:.3f}" if low is not None else "-",
-            ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in entry["seconds"].items()),
-        ])  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *_parts(summary), _verdict(summary)])
-
-
-def _cell(value: int | None) -> str:
-    return "-" if value is None else str(value)
-
-
-def _parts(summary: Summary) -> list[str]:
-    scored = [entry for entry in summary["iterations"] if entry.get("parts")]
-    return [
-        f"{name}: " + ", ".join(f"{entry['parts'][name]['correct']}/{entry['parts'][name]['total']}" for entry in scored)
-        for name in (scored[0]["parts"] if scored else ())
-    ]
-
-
-def _verdict(summary: Summary) -> str:
-    paired = summary["paired"]
-    return f"last judge against the seed: {paired['wins']} wins, {paired['losses']} losses, p = {paired['p']:.2g} (exact McNemar)"
+        for row in pq.read_table(source, columns=["benchmark", "pair_id", "order", "sample", "verdict"]).to_pylist():
+            if (row["sample"] >= votes[row["benchmark"]]) is voted:
+                key = (row["benchmark"], row["pair_id"], row["order"])
+                verdicts.setdefault(key, []).append(Verdict(row["verdict"]) if row["verdict"] else None)
+    return {key: majority(said) is Order(key[2]).gold for key, said in verdicts.items()}

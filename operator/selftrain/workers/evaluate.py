@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from selftrain.api.records import BenchmarkResult, Order, Shard, Verdict
 from selftrain.api.seeds import seed_of
@@ -10,7 +11,7 @@ from selftrain.api.v1alpha1 import Benchmark, Evaluate
 from selftrain.method.official import official
 from selftrain.method.pairs import shown
 from selftrain.method.scoring import Ruling, score
-from selftrain.method.verdict import parse_verdict
+from selftrain.method.verdict import parse_lenient, parse_verdict
 from selftrain.method.votes import majority
 from selftrain.planning.steps import judge_iteration
 from selftrain.prompts import resolve
@@ -33,6 +34,16 @@ class Asked:
     benchmark: Benchmark
     pair: HeldOut
     order: Order
+    votes: int
+    first: int = 0
+    """Number of the first sample. The seed's votes come after the benchmark's own."""
+
+
+class Heard(NamedTuple):
+    """One judgment, by both readings."""
+
+    strict: Verdict | None
+    lenient: Verdict | None
 
 
 def run(context: Context, load: Load = load_sampler) -> None:
@@ -42,7 +53,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
     pairs = {entry.name: read_benchmark(files[entry.name].path, entry.format) for entry in settings.benchmarks}
     held_out = [(entry, pair) for entry in settings.benchmarks for pair in pairs[entry.name]]
     model_name, model = judge(context, judge_iteration(context.work.step))
-    votes = max((entry.votes for entry in settings.benchmarks), default=1)
+    votes = max((entry.votes + (_seed_votes(context, entry) or 0) for entry in settings.benchmarks), default=1)
     stage = ShardedStage(
         context, EVALUATIONS, cut(len(held_out), settings.shards, len(Order) * votes),
         inputs={model_name: model.digest, **{f"benchmark/{name}": file.digest for name, file in files.items()}},
@@ -54,11 +65,9 @@ def run(context: Context, load: Load = load_sampler) -> None:
         def batches() -> Iterator[tuple[tuple[int, list[Asked]], list[Request]]]:
             for shard in stage.undrained(missing):
                 start, stop = bounds(len(held_out), stage.shards, shard)
-                asked = [Asked(entry, pair, order) for entry, pair in held_out[start:stop] for order in Order]
-                yield (
-                    (shard, asked),
-                    [sampler.request(template, _values(ask), _seed(context, ask), _sampling(settings, ask.benchmark)) for ask in asked],
-                )
+                asked = [ask for entry, pair in held_out[start:stop] for ask in _asked(context, entry, pair)]
+                requests = [sampler.request(template, _values(ask), _seed(context, ask), _sampling(settings, ask.votes)) for ask in asked]
+                yield (shard, asked), requests
 
         with context.drain.deferred():
             for (shard, asked), sampled in sampler.sample(batches()):
@@ -67,16 +76,32 @@ def run(context: Context, load: Load = load_sampler) -> None:
         stage.commit(done, results=list(_results(context, done, settings, pairs)))
 
 
+def _asked(context: Context, entry: Benchmark, pair: HeldOut) -> Iterator[Asked]:
+    for order in Order:
+        yield Asked(entry, pair, order, entry.votes)
+        if seed_votes := _seed_votes(context, entry):
+            yield Asked(entry, pair, order, seed_votes, first=entry.votes)
+
+
+def _seed_votes(context: Context, entry: Benchmark) -> int | None:
+    """Votes by which the seed is scored once more; with several votes its own score is that already."""
+    return context.work.spec.evaluate.seed_votes if context.work.iteration == 0 and entry.votes == 1 else None
+
+
 def made(asked: list[Asked], sampled: Sampled) -> Made:
     """The rows of a shard, one a judgment."""
     rows = list(_rows(asked, sampled))
-    counts = {"ordered": len(asked), "judgments": len(rows), "unparsed": sum(row["verdict"] is None for row in rows)}
+    counts = {
+        "ordered": sum(ask.first == 0 for ask in asked),
+        "judgments": len(rows),
+        "unparsed": sum(row["verdict"] is None for row in rows),
+    }
     return Made(rows, counts, {}, sampled.tokens, sampled.seconds)
 
 
 def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
     for ask, samples in zip(asked, sampled.completions, strict=True):
-        for number, sample in enumerate(samples or UNFIT):
+        for number, sample in enumerate(samples or UNFIT, start=ask.first):
             verdict = parse_verdict(sample.text)
             yield {
                 "benchmark": ask.benchmark.name,
@@ -96,20 +121,35 @@ def _results(
     context: Context, done: Mapping[int, Shard], settings: Evaluate, pairs: Mapping[str, Sequence[HeldOut]]
 ) -> Iterator[BenchmarkResult]:
     """Scores from what was stored, whoever judged it."""
-    votes: defaultdict[tuple[str, str, str], list[Verdict | None]] = defaultdict(list)
+    heard: defaultdict[tuple[str, bool], defaultdict[tuple[str, str], list[Heard]]] = defaultdict(lambda: defaultdict(list))
+    votes = {entry.name: entry.votes for entry in settings.benchmarks}
     parts = [done[shard].part for shard in sorted(done)]
     for row in read_rows(context.store, parts, context.scratch, 0, count_rows(parts)):
-        votes[row["benchmark"], row["pair_id"], row["order"]].append(Verdict(row["verdict"]) if row["verdict"] else None)
+        own = row["sample"] < votes[row["benchmark"]]
+        strict = Verdict(row["verdict"]) if row["verdict"] else None
+        heard[row["benchmark"], own][row["pair_id"], row["order"]].append(Heard(strict, parse_lenient(row["trace"])))
     for entry in settings.benchmarks:
-        rulings = [
-            Ruling(
-                pair["id"], pair["subset"] or "", order, majority(votes[entry.name, pair["id"], order.value]),
-                len(pair["chosen"]), len(pair["rejected"]),
-            )
-            for pair in pairs[entry.name]
-            for order in Order
-        ]  # fmt: skip
-        yield score(entry.name, entry.votes, rulings, official(entry.format, rulings))
+        result = _result(entry, entry.votes, pairs[entry.name], heard[entry.name, True])
+        if seed_votes := _seed_votes(context, entry):
+            voted = _result(entry, seed_votes, pairs[entry.name], heard[entry.name, False])
+            result = result.model_copy(update={"voted": voted})
+        yield result
+
+
+def _result(entry: Benchmark, votes: int, pairs: Sequence[HeldOut], heard: Mapping[tuple[str, str], Sequence[Heard]]) -> BenchmarkResult:
+    rulings = [_ruling(pair, order, heard[pair["id"], order.value]) for pair in pairs for order in Order]
+    return score(entry.name, votes, rulings, official(entry.format, rulings))
+
+
+def _ruling(pair: HeldOut, order: Order, heard: Sequence[Heard]) -> Ruling:
+    return Ruling(
+        pair["id"], pair["subset"] or "", order,
+        verdict=majority(one.strict for one in heard),
+        chosen_length=len(pair["chosen"]),
+        rejected_length=len(pair["rejected"]),
+        lenient=majority(one.lenient for one in heard),
+        disagreements=sum(one.strict is not one.lenient for one in heard),
+    )  # fmt: skip
 
 
 def _values(asked: Asked) -> dict[str, str]:
@@ -120,8 +160,8 @@ def _seed(context: Context, asked: Asked) -> int:
     return seed_of(context.work.spec.seed, "evaluate", context.work.iteration, asked.benchmark.name, asked.pair["id"], asked.order)
 
 
-def _sampling(settings: Evaluate, entry: Benchmark) -> Sampling:
+def _sampling(settings: Evaluate, votes: int) -> Sampling:
     """One vote is greedy (paper, single judgment); more are sampled."""
-    if entry.votes == 1:
+    if votes == 1:
         return Sampling(1, 0.0, 1.0, settings.max_tokens)
-    return Sampling(entry.votes, float(settings.temperature), float(settings.top_p), settings.max_tokens)
+    return Sampling(votes, float(settings.temperature), float(settings.top_p), settings.max_tokens)

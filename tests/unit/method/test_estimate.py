@@ -69,6 +69,12 @@ def test_held_out_instructions_get_answers_and_no_judgments() -> None:
     assert split[Stage.JUDGE].items == plain[Stage.JUDGE].items * 0.75
 
 
+def test_the_seeds_votes_are_asked_once() -> None:
+    evaluate = yaml.safe_load(DEMO.read_text())["spec"]["evaluate"]
+    plain, voted = found(evaluate=evaluate), found(evaluate=evaluate | {"seedVotes": 32})
+    assert voted[Stage.EVALUATE].items == plain[Stage.EVALUATE].items + 2 * 160 * 32
+
+
 def test_a_70b_run_has_the_papers_size() -> None:
     """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
     body = yaml.safe_load((Path(__file__).parents[2] / "fixtures/runs/good/gpu-70b.yaml").read_text())

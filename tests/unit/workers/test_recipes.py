@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Manifest, Order, Part
 from selftrain.api.stages import Stage
+from selftrain.storage.benchmarks import HeldOut
 from selftrain.storage.commit import read_manifest
 from selftrain.workers import evaluate, generate, judge, select, shards
 from selftrain.workers.context import Context
@@ -20,6 +22,8 @@ from selftrain.workers.exits import Drained
 
 if TYPE_CHECKING:
     from conftest import Bench
+
+MICRO = Path(__file__).parents[2] / "fixtures/micro"
 
 
 def manifest(context: Context) -> Manifest:
@@ -485,3 +489,46 @@ def test_one_vote_is_greedy_and_more_are_sampled(bench: "Bench") -> None:
     context = bench.context(Stage.EVALUATE, iteration=0)
     evaluate.run(context, bench.load)
     assert Counter(row["sample"] for row in rows(context))[0] == 2 * Counter(row["sample"] for row in rows(context))[1]
+
+
+def test_both_readings_of_a_judgment_are_counted(bench: "Bench") -> None:
+    bench.engine.say = lambda _text, seed: "If it counts, [[A]], else [[B]]." if seed % 2 else "[[A]]"
+    context = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(context, bench.load)
+    _, voted = manifest(context).results
+    both = sum("else" in row["trace"] for row in rows(context) if row["benchmark"] == "voted")
+    assert 0 < both == voted.disagreements < 3 * voted.overall.total
+    assert (voted.lenient.correct, voted.lenient.a_verdicts) == (voted.overall.total / 2, voted.overall.total)
+    assert voted.overall.correct == voted.lenient.correct, "one clear A in three is a majority"
+
+
+SEED_VOTES = {"shards": 3, "maxTokens": 64, "seedVotes": 3, "benchmarks": [{"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"}]}
+
+
+def test_the_seed_votes_too_where_it_is_asked_for(bench: "Bench") -> None:
+    plain = bench.context(Stage.EVALUATE, iteration=0, store={"uri": f"file://{bench.folder}/plain"})
+    evaluate.run(plain, bench.load)
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=SEED_VOTES)
+    evaluate.run(context, bench.load)
+    [result] = manifest(context).results
+    assert result.voted is not None
+    assert (result.votes, result.voted.votes) == (1, 3)
+    assert result.voted.overall.total == result.overall.total == 16
+    assert manifest(context).counts == {"ordered": 16, "judgments": 64, "unparsed": 0}
+    own = [row for row in rows(context) if row["sample"] == 0]
+    assert [row["trace"] for row in own] == [row["trace"] for row in rows(plain) if row["benchmark"] == "held-out"]
+    majority = Counter((row["pair_id"], row["order"]) for row in rows(context) if row["sample"] > 0 and row["correct"])
+    assert result.voted.overall.correct == sum(count >= 2 for count in majority.values())
+    assert result.overall.correct == sum(row["correct"] for row in own)
+
+
+def test_only_the_seed_votes(bench: "Bench") -> None:
+    voted = [{"name": "voted", "uri": f"file://{MICRO}/benchmark.jsonl", "votes": 3}]
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate={**SEED_VOTES, "benchmarks": voted})
+    evaluate.run(context, bench.load)
+    assert manifest(context).results[0].voted is None, "its own score is by vote"
+    assert manifest(context).counts["judgments"] == 48
+    for iteration, samples in ((0, [0, 1, 0, 1]), (1, [0, 0])):
+        context = bench.context(Stage.EVALUATE, iteration=iteration, evaluate=SEED_VOTES)
+        pair = HeldOut(id="p", instruction="", chosen="", rejected="", subset=None)
+        assert [ask.first for ask in evaluate._asked(context, context.work.spec.evaluate.benchmarks[0], pair)] == samples

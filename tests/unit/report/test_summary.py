@@ -1,0 +1,125 @@
+"""What is told about a finished run: counts, intervals and paired tests for every judge on every benchmark."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selftrain.api.load import run_of
+from selftrain.api.names import Layout
+from selftrain.api.records import BenchmarkResult, Manifest, Order, Tally
+from selftrain.api.stages import Stage, Step
+from selftrain.report.summary import summarize
+from selftrain.report.table import table
+from selftrain.storage.commit import commit, write_shard
+from selftrain.storage.folder import FolderStore
+from selftrain.storage.tables import EVALUATIONS, write_table
+
+WORK = "0" * 64
+SPEC = {
+    "iterations": 2,
+    "model": {"uri": "s3://bucket/model"},
+    "store": {"uri": "s3://bucket/runs"},
+    "instructions": {"uri": "s3://bucket/i.jsonl"},
+    "evaluate": {"benchmarks": [{"name": name, "uri": "s3://bucket/b.jsonl"} for name in ("near", "far")]},
+}
+RUN = run_of({"apiVersion": "selftrain.dev/v1alpha1", "kind": "SelfTrainRun", "metadata": {"name": "small"}, "spec": SPEC})
+LAYOUT = Layout("default", "small", "local")
+
+
+def judged(benchmark: str, verdicts: str, sample: int = 0) -> list[dict[str, Any]]:
+    """One pair a letter pair: what was said in the two orders, `-` for nothing."""
+    return [
+        {
+            "benchmark": benchmark,
+            "pair_id": f"p{place // 2}",
+            "order": tuple(Order)[place % 2].value,
+            "sample": sample,
+            "trace": "",
+            "verdict": None if said == "-" else said,
+            "finish": "stop",
+            "tokens": 1,
+            "correct": said == "AB"[place % 2],
+        }
+        for place, said in enumerate(verdicts)
+    ]
+
+
+def result(benchmark: str, correct: int, total: int, **more: Any) -> BenchmarkResult:
+    tally = Tally(correct=correct, total=total, pairs=total // 2)
+    fields = {"overall": tally, "lenient": tally, "always_a": Tally(correct=total // 2, total=total), "longer_wins": tally, **more}
+    return BenchmarkResult(benchmark=benchmark, votes=1, **fields)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    """The seed is right in 2 of 4 on near, its votes in 3; both judges in all 4, and on far the last one loses both."""
+    made = FolderStore(tmp_path)
+    voted = result("near", 3, 4).model_copy(update={"votes": 3})
+    seed = [result("near", 2, 4, voted=voted, disagreements=1), result("far", 2, 2, parts={"x": Tally(correct=2, total=2)})]
+    rows = [*judged("near", "AABB"), *(row for sample in (1, 2, 3) for row in judged("near", "ABBB", sample)), *judged("far", "AB")]
+    evaluated(made, tmp_path, 0, rows, seed)
+    better = [result("near", 4, 4), result("far", 2, 2, parts={"x": Tally(correct=2, total=2)})]
+    evaluated(made, tmp_path, 1, [*judged("near", "ABAB"), *judged("far", "AB")], better)
+    worse = [result("near", 4, 4), result("far", 0, 2, parts={"x": Tally(correct=0, total=2)})]
+    evaluated(made, tmp_path, 2, [*judged("near", "ABAB"), *judged("far", "B-")], worse)
+    return made
+
+
+def evaluated(store: FolderStore, folder: Path, iteration: int, rows: list[dict[str, Any]], results: list[BenchmarkResult]) -> None:
+    step, path = Step(iteration, Stage.EVALUATE), folder / f"{iteration}.parquet"
+    shard = write_shard(store, LAYOUT, step, 0, path, work=WORK, of=1, rows=write_table(rows, EVALUATIONS, path))
+    manifest = Manifest(
+        run="small", iteration=iteration, stage=Stage.EVALUATE, attempt=1, work=WORK, inputs={}, parts=[shard.part], results=results
+    )
+    assert commit(store, LAYOUT, manifest)
+
+
+def test_every_judge_is_compared_with_the_seed_on_every_benchmark(store: FolderStore) -> None:
+    iterations = summarize(RUN, store, 1.0)["iterations"]
+    told = [{score["benchmark"]: score.get("paired") for score in entry["benchmarks"]} for entry in iterations]
+    nothing = {"wins": 0, "losses": 0, "p": 1.0}
+    assert told == [
+        {"near": None, "far": None},
+        {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": nothing},
+        {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": {"wins": 0, "losses": 2, "p": 0.5}},
+    ]
+
+
+def test_the_seeds_votes_are_a_judge_of_their_own(store: FolderStore) -> None:
+    near = summarize(RUN, store, 1.0)["iterations"][0]["benchmarks"][0]
+    assert (near["correct"], near["voted"]["correct"], near["voted"]["votes"]) == (2, 3, 3)
+    assert near["voted"]["paired"] == {"wins": 1, "losses": 0, "p": 1.0}
+
+
+def test_the_last_judge_is_compared_on_all_benchmarks_together(store: FolderStore) -> None:
+    assert summarize(RUN, store, 1.0)["paired"] == {"wins": 2, "losses": 2, "p": 1.0}
+
+
+def test_scores_come_with_intervals_both_readings_and_baselines(store: FolderStore) -> None:
+    entry = summarize(RUN, store, 1.0)["iterations"][0]
+    near = entry["benchmarks"][0]
+    assert entry["correct"] == near["correct"] == 2, "the first benchmark stands in the iteration itself"
+    assert near["interval"] == [0.15, 0.85]
+    assert (near["lenient"]["correct"], near["disagreements"]) == (2, 1)
+    assert near["baselines"]["random"] == {"expected": 2.0, "total": 4}
+    assert near["baselines"]["always_a"]["correct"] == 2
+
+
+def test_the_tables_show_each_judge_in_a_line(store: FolderStore) -> None:
+    lines = [line.split("  ") for line in table(summarize(RUN, store, 1.0)).splitlines()]
+    firsts = [line[0] for line in lines]
+    judges = ["random, expected", "always A", "longer wins", "seed"]
+    assert firsts[:4] == ["iteration", "seed", "1", "2"]
+    near, far = firsts.index("near"), firsts.index("far")
+    assert firsts[near + 1 : near + 8] == [*judges, "seed, 3 votes", "1", "2"]
+    assert firsts[far + 1 : far + 7] == [*judges, "1", "2"]
+    assert lines[near + 6][-1].strip() == "2 won, 0 lost, p = 0.5"
+    assert "x: 2/2, 2/2, 0/2" in firsts
+    assert firsts[-1] == "last judge against the seed: 2 won, 2 lost, p = 1 (exact McNemar)"
+
+
+def test_a_run_that_has_only_begun_has_a_summary_too(tmp_path: Path) -> None:
+    summary = summarize(RUN, FolderStore(tmp_path), 1.0)
+    assert summary == {"iterations": [], "seconds": 1.0, "paired": {"wins": 0, "losses": 0, "p": 1.0}}
+    assert "0 won, 0 lost" in table(summary)
