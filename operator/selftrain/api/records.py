@@ -156,8 +156,8 @@ class BenchmarkResult(ApiModel):
     """Baseline: says A whatever it sees."""
     longer_wins: Tally = Tally()
     """Baseline: says the longer answer is better; equal lengths count as wrong."""
-    choices: int = 2
-    """Answers a verdict chooses from. Baseline: of a random verdict, one in so many is expected to be right; nothing is drawn."""
+    random: float | None = None
+    """Baseline: how many a random judge is expected to have right; nothing is drawn. Absent means half of all, as for pairs."""
     lenient: Tally = Tally()
     """The same judgments as benchmarks read them, by the first verdict that is looked for. The score is made from the strict reading."""
     disagreements: int = 0

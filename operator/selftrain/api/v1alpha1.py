@@ -76,6 +76,18 @@ class PairFormat(StrEnum):
     JUDGEBENCH = "judgebench"
     RM_BENCH = "rm-bench"
     HELPSTEER2 = "helpsteer2"
+    REWARDBENCH2 = "rewardbench2"
+
+
+class Mode(StrEnum):
+    """How a judge is asked about an item that has more than two answers."""
+
+    PAIRWISE = "pairwise"
+    """two answers at a time, as a tournament: every pair of them in both orders"""
+    RANKING = "ranking"
+    """all four at once"""
+    RATING = "rating"
+    """each answer alone, from 1 to 10"""
 
 
 class Labelled(ApiModel):
@@ -110,6 +122,10 @@ class Prompts(ApiModel):
     Placeholders: {{instruction}}, {{answer}}."""
     judge: PromptTemplate | None = None
     """Asks for a judgment ending in [[A]] or [[B]]. Placeholders: {{instruction}}, {{answer_a}}, {{answer_b}}."""
+    ranking: PromptTemplate | None = None
+    """Asks for the best of four answers, ending in [[A]] to [[D]]. Placeholders: those of judge, {{answer_c}}, {{answer_d}}."""
+    rating: PromptTemplate | None = None
+    """Asks for a rating of one answer, ending in [[1]] to [[10]]. Placeholders: {{instruction}}, {{answer}}."""
 
 
 class EngineArgument(ApiModel):
@@ -268,9 +284,13 @@ class Benchmark(ApiModel):
     """Parquet or JSON lines in the given format."""
     format: PairFormat = PairFormat.PAIRS
     """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
-    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness)."""
+    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, RewardBench 2)."""
+    mode: Mode = Mode.PAIRWISE
+    """How the four answers of RewardBench 2 are judged: pairwise (12 judgments an item), ranking (1) or rating (4). Its Ties are rated
+    always, as its makers do."""
     votes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Judgments a pair and order: 1 is greedy, more are sampled and decided by majority. The paper reports 1 and 32."""
+    """Judgments a prompt: 1 is greedy, more are sampled and decided by majority, ratings by their mean. Where two verdicts are said
+    equally often there is none. The paper reports 1 and 32."""
 
 
 class Evaluate(SamplingStage):
@@ -471,6 +491,16 @@ RULES = (
         f"!{_resolved('select.requireMirror', lambda recipe: recipe.require_mirror)} || self.judge.orders == 'both'",
         "select.requireMirror needs judge.orders both",
         lambda spec: not spec.resolved.require_mirror or spec.judge.orders == "both",
+    ),
+    Rule(
+        f"self.evaluate.benchmarks.all(b, b.mode == '{Mode.PAIRWISE}' || b.format == '{PairFormat.REWARDBENCH2}')",
+        "evaluate.benchmarks: mode ranking and rating are for format rewardbench2",
+        lambda spec: all(b.mode is Mode.PAIRWISE or b.format is PairFormat.REWARDBENCH2 for b in spec.evaluate.benchmarks),
+    ),
+    Rule(
+        f"!has(self.labelled) || self.labelled.format != '{PairFormat.REWARDBENCH2}'",
+        "labelled.format: rewardbench2 has no pairs",
+        lambda spec: spec.labelled is None or spec.labelled.format is not PairFormat.REWARDBENCH2,
     ),
     Rule(
         "self.train.tokensPerUpdate >= self.train.sequenceLength",

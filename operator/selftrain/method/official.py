@@ -2,13 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from selftrain.api.records import Official, Order
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
-from selftrain.method.benchmarks.score import Scored
 from selftrain.method.scoring import Ruling
 
 SAID = {True: "A>B", False: "B>A"}
@@ -18,11 +16,11 @@ def official(layout: PairFormat, rulings: Sequence[Ruling]) -> Official | None:
     """The published metric; None where there is none beside our own."""
     match layout:
         case PairFormat.REWARDBENCH:
-            return _told(rewardbench.score(_in_stored_order(rulings)))
+            return rewardbench.score(_in_stored_order(rulings)).official
         case PairFormat.JUDGEBENCH:
-            return _told(judgebench.score(_both_orders(rulings)))
+            return judgebench.score(_both_orders(rulings)).official
         case PairFormat.RM_BENCH:
-            return _told(rmbench.score(_matrices(rulings)))
+            return rmbench.score(_matrices(rulings)).official
         case _:
             return None
 
@@ -61,12 +59,3 @@ def _matrices(rulings: Sequence[Ruling]) -> list[rmbench.Row]:
         items[item][i][j] += ruling.right / len(Order)
         domains[item] = ruling.subset
     return [rmbench.Row(domains[item], wins) for item, wins in items.items()]
-
-
-def _told(scored: Scored) -> Official:
-    parts: dict[str, Any] = dict(scored.parts)
-    return Official(
-        overall=scored.overall.value if scored.overall else None,
-        parts={name: part["score"] if isinstance(part, dict) else part for name, part in parts.items()},
-        complete=bool(scored.details.get("complete", True)),
-    )

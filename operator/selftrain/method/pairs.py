@@ -1,10 +1,21 @@
 """A pair: the answer to the instruction, and the answer to its variation, which is the worse one by construction."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop, Order
 from selftrain.method.variation import parse_variation
+
+
+class HeldOut(TypedDict):
+    """One pair whose better answer is known."""
+
+    id: str
+    instruction: str
+    chosen: str
+    rejected: str
+    subset: str | None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from selftrain.api.errors import UserError
 from selftrain.api.v1alpha1 import Prompts, PromptTemplate
 from selftrain.prompts.quoting import PLACEHOLDER, Structure
 
-PromptName = Literal["classify", "answer", "variation", "judge"]
+PromptName = Literal["classify", "answer", "variation", "judge", "ranking", "rating"]
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,27 @@
 """summary.json: everything a reader compares runs by, from the manifests of a run and the judgments that they list."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selftrain.api.names import Layout, job_name
-from selftrain.api.records import BenchmarkResult, Manifest, Order, Tally, Verdict
+from selftrain.api.records import BenchmarkResult, Manifest, Order, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.method.contests import Said, outcome
 from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
 from selftrain.planning.steps import steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 
+GOLD = {order.value: order.gold for order in Order}
 Summary = dict[str, Any]
 Hits = dict[tuple[str, str, str], bool]
-"""Whether each (benchmark, pair, order) was decided right."""
+"""Whether each (benchmark, item, order) was decided right; the order is empty for items with more than two answers."""
 
 
 def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
@@ -84,7 +87,7 @@ def _score(result: BenchmarkResult) -> Summary:
         "disagreements": result.disagreements,
         "parts": {name: {"correct": part.correct, "total": part.total} for name, part in result.parts.items()},
         "baselines": {
-            "random": {"expected": overall.total / result.choices, "total": overall.total},
+            "random": {"expected": overall.total / 2 if result.random is None else result.random, "total": overall.total},
             "always_a": _share(result.always_a),
             "longer_wins": _share(result.longer_wins),
         },
@@ -109,11 +112,18 @@ def _paired(ours: Hits, theirs: Hits, benchmark: str | None = None) -> Paired:
 def hits(store: ObjectStore, manifest: Manifest, *, voted: bool = False) -> Hits:
     """What a judge decided right: by its benchmarks' own votes, or (`voted`) by those the seed is scored by once more."""
     votes = {result.benchmark: result.votes for result in manifest.results}
-    verdicts: dict[tuple[str, str, str], list[Verdict | None]] = {}
+    said: defaultdict[tuple[str, str], defaultdict[str, list[str | None]]] = defaultdict(lambda: defaultdict(list))
     for part in manifest.parts:
         source = pa.BufferReader(store.read(part.key))
         for row in pq.read_table(source, columns=["benchmark", "pair_id", "order", "sample", "verdict"]).to_pylist():
             if (row["sample"] >= votes[row["benchmark"]]) is voted:
-                key = (row["benchmark"], row["pair_id"], row["order"])
-                verdicts.setdefault(key, []).append(Verdict(row["verdict"]) if row["verdict"] else None)
-    return {key: majority(said) is Order(key[2]).gold for key, said in verdicts.items()}
+                said[row["benchmark"], row["pair_id"]][row["order"]].append(row["verdict"])
+    return {(*item, order): right for item, votes_on in said.items() for order, right in _right(votes_on)}
+
+
+def _right(votes: Said) -> Iterator[tuple[str, bool]]:
+    """What of an item is decided, and whether right: both orders of a pair, each on its own, or a contest as a whole."""
+    if votes.keys() <= GOLD.keys():
+        yield from ((order, majority(said) == GOLD[order]) for order, said in votes.items())
+    else:
+        yield "", outcome(votes).right

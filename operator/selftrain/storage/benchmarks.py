@@ -8,23 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypeVar
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.v1alpha1 import PairFormat
-from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
+from selftrain.method.benchmarks import judgebench, rewardbench, rewardbench2, rmbench
+from selftrain.method.contests import Contest
+from selftrain.method.pairs import HeldOut
 from selftrain.storage.tables import Placed, file_rows, invalid, utf8
 
-
-class HeldOut(TypedDict):
-    """One held-out pair of a benchmark."""
-
-    id: str
-    instruction: str
-    chosen: str
-    rejected: str
-    subset: str | None
+T = TypeVar("T")
+CONTEST_COLUMNS = ("id", "prompt", "chosen", "rejected", "subset")
 
 
 @dataclass(frozen=True)
@@ -36,18 +31,50 @@ class Layout:
     optional: Sequence[str] = ()
 
 
+def read_items(path: Path, layout: PairFormat) -> Sequence[HeldOut] | Sequence[Contest]:
+    """All items of a benchmark. Raises UserError naming the row that is wrong."""
+    return read_contests(path) if layout is PairFormat.REWARDBENCH2 else read_benchmark(path, layout)
+
+
 def read_benchmark(path: Path, layout: PairFormat = PairFormat.PAIRS) -> list[HeldOut]:
     """All held-out pairs of a file. Raises UserError naming the row that is wrong."""
-    known, pairs = LAYOUTS[layout], dict[str, HeldOut]()
-    for place, pair in known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional)):
-        if pair["id"] in pairs:
-            raise _bad(place, f"id {pair['id']} has been used before")
-        if pair["chosen"] == pair["rejected"]:
+    known = LAYOUTS[layout]
+    rows = file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional)
+    return _distinct(path, ((place, pair["id"], {pair["chosen"]} & {pair["rejected"]}, pair) for place, pair in known.pairs(rows)))
+
+
+def read_contests(path: Path) -> list[Contest]:
+    """All items of RewardBench 2: one right and three wrong answers, but for Ties, which have several right ones."""
+    rows = file_rows(path, CONTEST_COLUMNS, Reason.BENCHMARK_INVALID)
+    found = ((place, _contest(place, row)) for place, row in rows)
+    return _distinct(path, ((place, contest.id, {*contest.right} & {*contest.wrong}, contest) for place, contest in found))
+
+
+def _distinct(path: Path, items: Iterable[tuple[str, str, set[str], T]]) -> list[T]:
+    """All items. Their ids differ, and none has an answer that is both right and wrong."""
+    known = dict[str, T]()
+    for place, name, both, item in items:
+        if name in known:
+            raise _bad(place, f"id {name} has been used before")
+        if both:
             raise _bad(place, "chosen and rejected are the same")
-        pairs[pair["id"]] = pair
-    if not pairs:
+        known[name] = item
+    if not known:
         raise _bad(path.name, "it has no rows")
-    return list(pairs.values())
+    return list(known.values())
+
+
+def _contest(place: str, row: Mapping[str, Any]) -> Contest:
+    subset, name = _text(row, "subset", place), _id(row, "id", place)
+    if subset not in rewardbench2.COUNTS:
+        raise _bad(place, f"RewardBench 2 has no subset {subset!r}")
+    right, wrong = (_texts(row, column, place) for column in ("chosen", "rejected"))
+    if subset == rewardbench2.TIES:
+        if not rewardbench2.TIES_ID.fullmatch(name):
+            raise _bad(place, f"id {name!r} of a Ties row is neither ref:N nor tied:N")
+    elif (len(right), len(right) + len(wrong)) != (1, rewardbench2.ANSWERS):
+        raise _bad(place, f"{len(right)} chosen and {len(wrong)} rejected answers; outside Ties there are one and three")
+    return Contest(f"{subset}/{name}", subset, _text(row, "prompt", place), right, wrong)
 
 
 def _plain(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
@@ -127,6 +154,13 @@ def _styles(row: Mapping[str, Any], column: str, place: str) -> list[str]:
     texts = row.get(column)
     if not isinstance(texts, list) or len(texts) != len(rmbench.STYLES):
         raise _bad(place, f"column {column} has no list of three texts")
+    return _texts(row, column, place)
+
+
+def _texts(row: Mapping[str, Any], column: str, place: str) -> list[str]:
+    texts = row.get(column)
+    if not isinstance(texts, list) or not texts:
+        raise _bad(place, f"column {column} has no list of texts")
     return [_text({column: text}, column, place) for text in texts]
 
 

@@ -1,26 +1,24 @@
-"""evaluate: judgments of held-out pairs in both orders, and the scores made from them."""
+"""evaluate: judgments of held-out items, and the scores made from them. Pairs are judged in both orders."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import ceil
 
-from selftrain.api.records import BenchmarkResult, Order, Shard, Verdict
+from selftrain.api.records import Order
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Benchmark, Evaluate
-from selftrain.method.official import official
-from selftrain.method.pairs import shown
-from selftrain.method.scoring import Ruling, score
-from selftrain.method.verdict import parse_lenient, parse_verdict
-from selftrain.method.votes import majority
+from selftrain.method.contests import Contest, questions
+from selftrain.method.pairs import HeldOut, shown
+from selftrain.method.questions import Question, prompts_of
+from selftrain.method.verdict import READINGS
 from selftrain.planning.steps import judge_iteration
-from selftrain.prompts import resolve
-from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.prompts import PromptName, Template, resolve
+from selftrain.storage.benchmarks import read_items
 from selftrain.storage.tables import EVALUATIONS
 from selftrain.workers.context import Context, benchmark, judge
 from selftrain.workers.engine import Completion, Request, Sampling
-from selftrain.workers.rows import count_rows, read_rows
-from selftrain.workers.sampling import TOO_LONG, Load, Sampled, load_sampler
+from selftrain.workers.sampling import TOO_LONG, Load, Sampled, Sampler, load_sampler
+from selftrain.workers.scores import Items, results, seed_votes
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
 
 UNFIT = [Completion("", TOO_LONG, 0)]
@@ -29,135 +27,104 @@ UNFIT = [Completion("", TOO_LONG, 0)]
 
 @dataclass(frozen=True)
 class Asked:
-    """One held-out pair in one order."""
+    """One question about an item."""
 
     benchmark: Benchmark
-    pair: HeldOut
-    order: Order
+    item: str
+    subset: str | None
+    question: Question
     votes: int
     first: int = 0
     """Number of the first sample. The seed's votes come after the benchmark's own."""
 
 
-class Heard(NamedTuple):
-    """One judgment, by both readings."""
-
-    strict: Verdict | None
-    lenient: Verdict | None
-
-
 def run(context: Context, load: Load = load_sampler) -> None:
     """Score a judge on all benchmarks. Shards that are committed are not judged again."""
-    settings, template = context.work.spec.evaluate, resolve(context.work.spec.prompts, "judge")
+    settings = context.work.spec.evaluate
+    templates: dict[PromptName, Template] = {name: resolve(context.work.spec.prompts, name) for name in prompts_of(settings.benchmarks)}
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in settings.benchmarks}
-    pairs = {entry.name: read_benchmark(files[entry.name].path, entry.format) for entry in settings.benchmarks}
-    held_out = [(entry, pair) for entry in settings.benchmarks for pair in pairs[entry.name]]
+    items = {entry.name: read_items(files[entry.name].path, entry.format) for entry in settings.benchmarks}
+    held_out = [(entry, item) for entry in settings.benchmarks for item in items[entry.name]]
     model_name, model = judge(context, judge_iteration(context.work.step))
-    votes = max((entry.votes + (_seed_votes(context, entry) or 0) for entry in settings.benchmarks), default=1)
     stage = ShardedStage(
-        context, EVALUATIONS, cut(len(held_out), settings.shards, len(Order) * votes),
+        context, EVALUATIONS, cut(len(held_out), settings.shards, _judgments(context, items)),
         inputs={model_name: model.digest, **{f"benchmark/{name}": file.digest for name, file in files.items()}},
-        prompts=digests({"judge": template}),
+        prompts=digests(templates),
     )  # fmt: skip
     if missing := stage.missing(settings.parallelism):
-        sampler = load(model.path, settings, [template])
+        sampler = load(model.path, settings, list(templates.values()))
 
         def batches() -> Iterator[tuple[tuple[int, list[Asked]], list[Request]]]:
             for shard in stage.undrained(missing):
                 start, stop = bounds(len(held_out), stage.shards, shard)
-                asked = [ask for entry, pair in held_out[start:stop] for ask in _asked(context, entry, pair)]
-                requests = [sampler.request(template, _values(ask), _seed(context, ask), _sampling(settings, ask.votes)) for ask in asked]
-                yield (shard, asked), requests
+                asked = [ask for entry, item in held_out[start:stop] for ask in asked_about(context, entry, item)]
+                yield (shard, asked), [_request(context, sampler, templates, ask) for ask in asked]
 
         with context.drain.deferred():
             for (shard, asked), sampled in sampler.sample(batches()):
                 stage.write(shard, made(asked, sampled))
     if (done := stage.complete()) is not None:
-        stage.commit(done, results=list(_results(context, done, settings, pairs)))
+        stage.commit(done, results=list(results(context, done, items)))
 
 
-def _asked(context: Context, entry: Benchmark, pair: HeldOut) -> Iterator[Asked]:
-    for order in Order:
-        yield Asked(entry, pair, order, entry.votes)
-        if seed_votes := _seed_votes(context, entry):
-            yield Asked(entry, pair, order, seed_votes, first=entry.votes)
+def asked_about(context: Context, entry: Benchmark, item: HeldOut | Contest) -> Iterator[Asked]:
+    """All questions about an item, each as often as it is voted on."""
+    name, subset = (item.id, item.subset) if isinstance(item, Contest) else (item["id"], item["subset"])
+    again = seed_votes(context, entry)
+    for question in _questions(entry, item):
+        yield Asked(entry, name, subset, question, entry.votes)
+        if again:
+            yield Asked(entry, name, subset, question, again, first=entry.votes)
 
 
-def _seed_votes(context: Context, entry: Benchmark) -> int | None:
-    """Votes by which the seed is scored once more; with several votes its own score is that already."""
-    return context.work.spec.evaluate.seed_votes if context.work.iteration == 0 and entry.votes == 1 else None
+def _questions(entry: Benchmark, item: HeldOut | Contest) -> Sequence[Question]:
+    if isinstance(item, Contest):
+        return list(questions(item, entry.mode))
+    return [
+        Question(order.value, "judge", shown(item["instruction"], item["chosen"], item["rejected"], order), order.gold) for order in Order
+    ]
+
+
+def _judgments(context: Context, items: Items) -> int:
+    """Judgments of an item: the mean of the benchmark that has the most."""
+    means = [1]
+    for entry in context.work.spec.evaluate.benchmarks:
+        asked = sum(len(_questions(entry, item)) for item in items[entry.name])
+        means.append(ceil(asked / len(items[entry.name])) * (entry.votes + (seed_votes(context, entry) or 0)))
+    return max(means)
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:
     """The rows of a shard, one a judgment."""
     rows = list(_rows(asked, sampled))
-    counts = {
-        "ordered": sum(ask.first == 0 for ask in asked),
-        "judgments": len(rows),
-        "unparsed": sum(row["verdict"] is None for row in rows),
-    }
+    ordered = sum(ask.first == 0 for ask in asked)
+    counts = {"ordered": ordered, "judgments": len(rows), "unparsed": sum(row["verdict"] is None for row in rows)}
     return Made(rows, counts, {}, sampled.tokens, sampled.seconds)
 
 
 def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
     for ask, samples in zip(asked, sampled.completions, strict=True):
+        gold, read = ask.question.gold, READINGS[ask.question.prompt].strict
         for number, sample in enumerate(samples or UNFIT, start=ask.first):
-            verdict = parse_verdict(sample.text)
+            verdict = read(sample.text)
             yield {
                 "benchmark": ask.benchmark.name,
-                "pair_id": ask.pair["id"],
-                "subset": ask.pair["subset"],
-                "order": ask.order.value,
+                "pair_id": ask.item,
+                "subset": ask.subset,
+                "order": ask.question.key,
                 "sample": number,
                 "trace": sample.text,
                 "verdict": verdict,
                 "finish": sample.finish,
                 "tokens": sample.tokens,
-                "correct": verdict is ask.order.gold,
+                "correct": None if gold is None else verdict == gold,
             }
 
 
-def _results(
-    context: Context, done: Mapping[int, Shard], settings: Evaluate, pairs: Mapping[str, Sequence[HeldOut]]
-) -> Iterator[BenchmarkResult]:
-    """Scores from what was stored, whoever judged it."""
-    heard: defaultdict[tuple[str, bool], defaultdict[tuple[str, str], list[Heard]]] = defaultdict(lambda: defaultdict(list))
-    votes = {entry.name: entry.votes for entry in settings.benchmarks}
-    parts = [done[shard].part for shard in sorted(done)]
-    for row in read_rows(context.store, parts, context.scratch, 0, count_rows(parts)):
-        own = row["sample"] < votes[row["benchmark"]]
-        strict = Verdict(row["verdict"]) if row["verdict"] else None
-        heard[row["benchmark"], own][row["pair_id"], row["order"]].append(Heard(strict, parse_lenient(row["trace"])))
-    for entry in settings.benchmarks:
-        result = _result(entry, entry.votes, pairs[entry.name], heard[entry.name, True])
-        if seed_votes := _seed_votes(context, entry):
-            voted = _result(entry, seed_votes, pairs[entry.name], heard[entry.name, False])
-            result = result.model_copy(update={"voted": voted})
-        yield result
-
-
-def _result(entry: Benchmark, votes: int, pairs: Sequence[HeldOut], heard: Mapping[tuple[str, str], Sequence[Heard]]) -> BenchmarkResult:
-    rulings = [_ruling(pair, order, heard[pair["id"], order.value]) for pair in pairs for order in Order]
-    return score(entry.name, votes, rulings, official(entry.format, rulings))
-
-
-def _ruling(pair: HeldOut, order: Order, heard: Sequence[Heard]) -> Ruling:
-    return Ruling(
-        pair["id"], pair["subset"] or "", order,
-        verdict=majority(one.strict for one in heard),
-        chosen_length=len(pair["chosen"]),
-        rejected_length=len(pair["rejected"]),
-        lenient=majority(one.lenient for one in heard),
-        disagreements=sum(one.strict is not one.lenient for one in heard),
-    )  # fmt: skip
-
-
-def _values(asked: Asked) -> dict[str, str]:
-    return shown(asked.pair["instruction"], asked.pair["chosen"], asked.pair["rejected"], asked.order)
-
-
-def _seed(context: Context, asked: Asked) -> int:
-    return seed_of(context.work.spec.seed, "evaluate", context.work.iteration, asked.benchmark.name, asked.pair["id"], asked.order)
+def _request(context: Context, sampler: Sampler, templates: Mapping[PromptName, Template], ask: Asked) -> Request:
+    seed = seed_of(context.work.spec.seed, "evaluate", context.work.iteration, ask.benchmark.name, ask.item, ask.question.key)
+    sampling = _sampling(context.work.spec.evaluate, ask.votes)
+    return sampler.request(templates[ask.question.prompt], ask.question.values, seed, sampling)
 
 
 def _sampling(settings: Evaluate, votes: int) -> Sampling:

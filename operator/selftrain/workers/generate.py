@@ -12,9 +12,10 @@ from selftrain.api.errors import UserError
 from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop, Split
 from selftrain.api.v1alpha1 import Labelled, Spec
+from selftrain.method.pairs import HeldOut
 from selftrain.method.split import hold_out, split_of
 from selftrain.prompts import PromptName, Template, resolve
-from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.storage.benchmarks import read_benchmark
 from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions
 from selftrain.storage.tables import pairs_schema

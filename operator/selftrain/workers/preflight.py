@@ -4,8 +4,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from selftrain.method.questions import prompts_of
 from selftrain.prompts import PromptName, Template, resolve
-from selftrain.storage.benchmarks import read_benchmark
+from selftrain.storage.benchmarks import read_items
 from selftrain.storage.open import probe
 from selftrain.workers.chat import load_tokenizer
 from selftrain.workers.context import Context, benchmark, freeze, generator_settings, seed
@@ -21,13 +22,14 @@ def run(context: Context) -> None:
     """Check store, prompts, inputs and models, then freeze their digests in run.json."""
     spec = context.work.spec
     probe(context.store)
-    templates = {name: resolve(spec.prompts, name) for name in (*prompt_names(spec), "judge")}
+    names: tuple[PromptName, ...] = (*prompt_names(spec), "judge", *prompts_of(spec.evaluate.benchmarks))
+    templates = {name: resolve(spec.prompts, name) for name in names}
     sources = read_sources(context)
     left_out = {str(reason): count for reason, count in sources.drops.items()}
     log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, left_out, len(sources.labelled))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
     for entry in spec.evaluate.benchmarks:
-        log.info("preflight: benchmark %s has %d pairs", entry.name, len(read_benchmark(files[entry.name].path, entry.format)))
+        log.info("preflight: benchmark %s has %d items", entry.name, len(read_items(files[entry.name].path, entry.format)))
     model = seed(context)
     _check_models(context, model.path, templates)
     prompts = {f"prompt/{name}": digest for name, digest in digests(templates).items()}
@@ -42,6 +44,6 @@ def _check_models(context: Context, model: Path, templates: Mapping[PromptName, 
     tokenizer, facts = load_tokenizer(model), read_facts(model)
     check_room(tokenizer, facts, spec.judge, [templates["judge"]])
     if spec.evaluate.benchmarks:
-        check_room(tokenizer, facts, spec.evaluate, [templates["judge"]])
+        check_room(tokenizer, facts, spec.evaluate, [templates[name] for name in prompts_of(spec.evaluate.benchmarks)])
     generator = generator_settings(context)
     check_room(load_tokenizer(generator), read_facts(generator), spec.generate, asked)

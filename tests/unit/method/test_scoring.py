@@ -24,6 +24,8 @@ def test_majority() -> None:
     assert majority([A, B]) is None, "a tie is no verdict"
     assert majority([None]) is None
     assert majority([]) is None
+    assert majority(["C", "A", "C", "B"]) == "C"
+    assert majority(["C", "A", "B"]) is None
 
 
 def test_scores() -> None:

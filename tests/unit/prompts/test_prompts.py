@@ -11,10 +11,11 @@ from selftrain.api.errors import UserError
 from selftrain.api.instructions import Category
 from selftrain.api.v1alpha1 import Prompts, PromptTemplate
 from selftrain.method.classes import LABELS, LENGTHS
+from selftrain.method.verdict import LETTERS, RATINGS, parse_rating
 from selftrain.prompts import PromptName, Template, resolve
 
-NAMES: tuple[PromptName, ...] = ("classify", "answer", "variation", "judge")
-VALUES = {"instruction": "i", "scale": "10", "answer": "x", "answer_a": "a", "answer_b": "b"}
+NAMES: tuple[PromptName, ...] = ("classify", "answer", "variation", "judge", "ranking", "rating")
+VALUES = {"instruction": "i", "scale": "10", "answer": "x", "answer_a": "a", "answer_b": "b", "answer_c": "c", "answer_d": "d"}
 
 
 def own(name: PromptName, user: str, system: str | None = None) -> Template:
@@ -35,6 +36,9 @@ def test_built_in_templates_say_what_the_parsers_read() -> None:
     assert all(tag in variation for tag in ("<instruction>", "</instruction>", "<answer>", "</answer>"))
     assert "[[A]]" in judge
     assert "[[B]]" in judge
+    ranking, rating = (resolve(Prompts(), name).user for name in ("ranking", "rating"))
+    assert all(f"[[{letter}]]" in ranking for letter in LETTERS)
+    assert parse_rating(rating) in RATINGS
 
 
 def test_the_built_in_classification_names_all_that_the_parser_knows() -> None:
@@ -68,6 +72,8 @@ def test_placeholders_may_stand_in_the_system_message() -> None:
         ("judge", "{{instruction}} {{answer_a}}", "{{answer_b}}"),
         ("judge", "{{instruction}} {{answer_a}} {{answer_b}} {{answer}}", "{{answer}}"),
         ("variation", "{{instruction}} {{anwser}}", "{{anwser}}"),
+        ("ranking", "{{instruction}} {{answer_a}} {{answer_b}} {{answer_c}}", "{{answer_d}}"),
+        ("rating", "{{instruction}}", "{{answer}}"),
     ],
 )
 def test_a_wrong_placeholder_is_named(name: PromptName, user: str, word: str) -> None:

@@ -123,3 +123,14 @@ def test_a_run_that_has_only_begun_has_a_summary_too(tmp_path: Path) -> None:
     summary = summarize(RUN, FolderStore(tmp_path), 1.0)
     assert summary == {"iterations": [], "seconds": 1.0, "paired": {"wins": 0, "losses": 0, "p": 1.0}}
     assert "0 won, 0 lost" in table(summary)
+
+
+def test_items_with_many_answers_are_compared_as_a_whole(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    for iteration, ratings in ((0, ("5", "5")), (1, ("6", "5"))):
+        rows = [row | {"order": key, "verdict": said, "correct": None} for row in judged("near", "A")
+                for key, said in zip(("right-1", "wrong-1"), ratings, strict=True)]  # fmt: skip
+        evaluated(store, tmp_path, iteration, rows, [result("near", iteration, 1, random=0.25)])
+    seed, first = (entry["benchmarks"][0] for entry in summarize(RUN, store, 1.0)["iterations"])
+    assert first["paired"] == {"wins": 1, "losses": 0, "p": 1.0}
+    assert seed["baselines"]["random"] == {"expected": 0.25, "total": 1}

@@ -8,7 +8,8 @@ from helpers.files import WRITERS, Row, Writer, as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.v1alpha1 import PairFormat
-from selftrain.storage.benchmarks import read_benchmark
+from selftrain.method.contests import Contest
+from selftrain.storage.benchmarks import read_benchmark, read_contests, read_items
 
 PAIR: Row = {"id": "p1", "instruction": "i", "chosen": "good", "rejected": "bad", "subset": "s"}
 
@@ -129,4 +130,43 @@ def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: Pa
     rows, _ = PUBLISHED[layout]
     with pytest.raises(UserError, match=says) as caught:
         read_benchmark(as_lines(tmp_path / "file", [rows[0] | change, *rows[1:]]), layout)
+    assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+CONTESTS: list[Row] = [
+    {"id": "12", "prompt": "x", "chosen": ["r"], "rejected": ["a", "b", "b"], "num_correct": 1, "num_incorrect": 3, "total_completions": 4,
+     "models": ["m", "m", "m", "m"], "subset": "Factuality", "additional_metadata": None},
+    {"id": "tied:3", "prompt": "x", "chosen": ["r", "s"], "rejected": ["a"], "num_correct": 2, "num_incorrect": 1, "total_completions": 3,
+     "models": ["m"], "subset": "Ties", "additional_metadata": None},
+]  # fmt: skip
+
+
+@WRITERS
+def test_reward_bench_2_has_items_with_many_answers(tmp_path: Path, write: Writer) -> None:
+    expected = [
+        Contest("Factuality/12", "Factuality", "x", ["r"], ["a", "b", "b"]),
+        Contest("Ties/tied:3", "Ties", "x", ["r", "s"], ["a"]),
+    ]
+    path = write(tmp_path / "file", CONTESTS)
+    assert read_contests(path) == read_items(path, PairFormat.REWARDBENCH2) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"subset": "Law"}, "line 2: RewardBench 2 has no subset 'Law'"),
+        ({"id": "7"}, "line 2: id '7' of a Ties row is neither ref:N nor tied:N"),
+        ({"subset": "Math"}, "line 2: 2 chosen and 1 rejected answers"),
+        ({"chosen": []}, "line 2: column chosen has no list of texts"),
+        ({"rejected": "a"}, "line 2: column rejected has no list of texts"),
+        ({"rejected": [" "]}, "line 2: column rejected has no text"),
+        ({"rejected": ["s"]}, "line 2: chosen and rejected are the same"),
+        ({"prompt": ""}, "line 2: column prompt has no text"),
+        (CONTESTS[0], "line 2: id Factuality/12 has been used before"),
+    ],
+)
+def test_items_that_are_not_of_reward_bench_2_are_named(tmp_path: Path, change: Row, says: str) -> None:
+    path = as_lines(tmp_path / "file", [CONTESTS[0], CONTESTS[1] | change])
+    with pytest.raises(UserError, match=says) as caught:
+        read_contests(path)
     assert caught.value.reason is Reason.BENCHMARK_INVALID

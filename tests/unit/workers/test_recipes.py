@@ -11,11 +11,11 @@ import pytest
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.records import Drop, Manifest, Order, Part
+from selftrain.api.records import Drop, Frozen, Manifest, Order, Part
 from selftrain.api.stages import Stage
-from selftrain.storage.benchmarks import HeldOut
+from selftrain.method.pairs import HeldOut
 from selftrain.storage.commit import read_manifest
-from selftrain.workers import evaluate, generate, judge, select, shards
+from selftrain.workers import evaluate, generate, judge, preflight, select, shards
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
 from selftrain.workers.exits import Drained
@@ -531,4 +531,65 @@ def test_only_the_seed_votes(bench: "Bench") -> None:
     for iteration, samples in ((0, [0, 1, 0, 1]), (1, [0, 0])):
         context = bench.context(Stage.EVALUATE, iteration=iteration, evaluate=SEED_VOTES)
         pair = HeldOut(id="p", instruction="", chosen="", rejected="", subset=None)
-        assert [ask.first for ask in evaluate._asked(context, context.work.spec.evaluate.benchmarks[0], pair)] == samples
+        assert [ask.first for ask in evaluate.asked_about(context, context.work.spec.evaluate.benchmarks[0], pair)] == samples
+
+
+CONTESTS: list[dict[str, Any]] = [
+    *({"id": str(n), "prompt": f"Task {n}.", "chosen": [f"right {n}"], "rejected": [f"wrong {n} {w}" for w in "abc"], "subset": "Math"}
+      for n in range(5)),
+    {"id": "ref:1", "prompt": "Name a colour.", "chosen": ["right red"], "rejected": ["wrong four"], "subset": "Ties"},
+    {"id": "tied:1", "prompt": "Name a colour.", "chosen": ["right red", "right blue"], "rejected": ["wrong four"], "subset": "Ties"},
+]  # fmt: skip
+
+
+def contest_spec(bench: "Bench", **entry: Any) -> dict[str, Any]:
+    path = as_lines(bench.folder / "contests.jsonl", CONTESTS)
+    benchmarks = [
+        {"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"},
+        {"name": "many", "uri": f"file://{path}", "format": "rewardbench2", **entry},
+    ]
+    return {"evaluate": {"shards": 3, "maxTokens": 64, "benchmarks": benchmarks}}
+
+
+def knows(text: str, _seed: int) -> str:
+    """Tells right answers by what they say, in each of the forms."""
+    if "[The End of the Assistant's Answer]" in text:
+        return "I see. [[9]]" if "\nright" in text else "I see. [[2]]"
+    letters = [letter for letter in "ABCD" if f"[The Start of Assistant {letter}'s Answer]\nright" in text]
+    return f"I see. [[{(letters or ['A'])[0]}]]"
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("pairwise", 5 * 12), ("ranking", 5), ("rating", 5 * 4)])
+@pytest.mark.parametrize("votes", [1, 2])
+def test_items_with_many_answers_are_judged_in_each_mode(bench: "Bench", mode: str, asked: int, votes: int) -> None:
+    bench.engine.say = knows
+    context = bench.context(Stage.EVALUATE, iteration=0, **contest_spec(bench, mode=mode, votes=votes))
+    evaluate.run(context, bench.load)
+    pairs, many = manifest(context).results
+    ties = 2 + 3
+    assert manifest(context).counts["judgments"] == 16 + votes * (asked + ties) == len(rows(context))
+    assert (many.overall.correct, many.overall.total, many.votes) == (7, 7, votes)
+    assert many.official is not None
+    assert many.official.parts["Math"] == 1
+    assert many.official.parts["Ties"] == pytest.approx(1.0, abs=0.011)
+    assert pairs.overall.total == 16
+    assert {row["correct"] for row in rows(context) if row["order"] == "right-1"} == {None}, "a rating alone is neither right nor wrong"
+
+
+def test_seed_votes_and_prompts_that_do_not_fit_count_for_many_answers_too(bench: "Bench") -> None:
+    bench.engine.say, bench.engine.limit = knows, 10
+    spec = contest_spec(bench, mode="ranking")
+    spec["evaluate"]["seedVotes"] = 3
+    context = bench.context(Stage.EVALUATE, iteration=0, **spec)
+    evaluate.run(context, bench.load)
+    _, many = manifest(context).results
+    assert (many.overall.unparsed, many.voted and many.voted.overall.unparsed) == (7, 7)
+    assert many.official is not None
+    assert many.official.parts["Math"] == 0.25
+
+
+def test_preflight_freezes_the_prompts_that_are_used(bench: "Bench") -> None:
+    context = bench.context(Stage.EVALUATE, iteration=0, **contest_spec(bench, mode="ranking"))
+    preflight.run(context)
+    frozen = Frozen.model_validate_json(context.store.read(context.layout.run))
+    assert {"prompt/judge", "prompt/ranking", "prompt/rating"} <= frozen.inputs.keys()
