@@ -44,6 +44,8 @@ class Split(StrEnum):
 class Drop(StrEnum):
     """Why a row was left out. Every stage counts: in = kept + dropped by reason."""
 
+    TIE = "tie"
+    """evaluate: nobody says which answer is better"""
     NO_TEXT = "no-text"
     """instructions: the field is missing or empty"""
     MULTI_TURN = "multi-turn"
@@ -51,7 +53,7 @@ class Drop(StrEnum):
     FILTERED = "filtered"
     """instructions: a column has another value than instructions.where asks for"""
     DUPLICATE = "duplicate"
-    """instructions: the same text was seen before"""
+    """instructions, evaluate: the same text or pair was seen before"""
     LANGUAGE = "language"
     """instructions: the text is in another language than instructions.languages"""
     NEAR_DUPLICATE = "near-duplicate"
@@ -75,7 +77,7 @@ class Drop(StrEnum):
     SAME_INSTRUCTION = "same-instruction"
     """generate: the variation is the instruction itself"""
     SAME_ANSWER = "same-answer"
-    """generate: both answers are equal"""
+    """generate, evaluate: both answers are equal"""
     NO_MAJORITY = "no-majority"
     """generate: no answer is given more often than all others together, and no other kind of worse answer was asked for"""
     UNANIMOUS = "unanimous"

@@ -76,7 +76,14 @@ class PairFormat(StrEnum):
     JUDGEBENCH = "judgebench"
     RM_BENCH = "rm-bench"
     HELPSTEER2 = "helpsteer2"
+    MT_BENCH = "mt-bench"
+    PPE = "ppe"
+    PPE_CORRECTNESS = "ppe-correctness"
     REWARDBENCH2 = "rewardbench2"
+
+
+BENCHMARKS_ONLY = (PairFormat.MT_BENCH, PairFormat.REWARDBENCH2)
+"""Formats whose items are more than a pair with a winner."""
 
 
 class Mode(StrEnum):
@@ -284,7 +291,8 @@ class Benchmark(ApiModel):
     """Parquet or JSON lines in the given format."""
     format: PairFormat = PairFormat.PAIRS
     """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
-    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, RewardBench 2)."""
+    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, people's votes
+    on MT-Bench and in PPE, PPE's pairs of a right and a wrong answer, RewardBench 2)."""
     mode: Mode = Mode.PAIRWISE
     """How the four answers of RewardBench 2 are judged: pairwise (12 judgments an item), ranking (1) or rating (4). Its Ties are rated
     always, as its makers do."""
@@ -498,9 +506,9 @@ RULES = (
         lambda spec: all(b.mode is Mode.PAIRWISE or b.format is PairFormat.REWARDBENCH2 for b in spec.evaluate.benchmarks),
     ),
     Rule(
-        f"!has(self.labelled) || self.labelled.format != '{PairFormat.REWARDBENCH2}'",
-        "labelled.format: rewardbench2 has no pairs",
-        lambda spec: spec.labelled is None or spec.labelled.format is not PairFormat.REWARDBENCH2,
+        f"!has(self.labelled) || !(self.labelled.format in {json.dumps(BENCHMARKS_ONLY)})",
+        "labelled.format: mt-bench and rewardbench2 are for benchmarks only",
+        lambda spec: spec.labelled is None or spec.labelled.format not in BENCHMARKS_ONLY,
     ),
     Rule(
         "self.train.tokensPerUpdate >= self.train.sequenceLength",

@@ -1,19 +1,19 @@
 """A benchmark's own score, from a judge's rulings on its pairs in both orders."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from selftrain.api.records import Official, Order
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import PairFormat
-from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
+from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rmbench
 from selftrain.method.scoring import Ruling
 
 SAID = {True: "A>B", False: "B>A"}
 
 
-def official(layout: PairFormat, rulings: Sequence[Ruling]) -> Official | None:
-    """The published metric; None where there is none beside our own."""
+def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str, Sequence[str]]) -> Official | None:
+    """The published metric; None where there is none beside our own. `people` has their votes on each pair, if it is made from them."""
     match layout:
         case PairFormat.REWARDBENCH:
             return rewardbench.score(_in_stored_order(rulings)).official
@@ -21,6 +21,8 @@ def official(layout: PairFormat, rulings: Sequence[Ruling]) -> Official | None:
             return judgebench.score(_both_orders(rulings)).official
         case PairFormat.RM_BENCH:
             return rmbench.score(_matrices(rulings)).official
+        case PairFormat.MT_BENCH:
+            return mtbench.score(_beside(rulings, people)).official
         case _:
             return None
 
@@ -40,10 +42,26 @@ def _in_stored_order(rulings: Sequence[Ruling]) -> list[rewardbench.Row]:
 
 def _both_orders(rulings: Sequence[Ruling]) -> list[judgebench.Row]:
     """Decisions as if the better answer were A everywhere; the metric is the same for both labels."""
+    return [judgebench.Row(both[Order.AB].subset, "A>B", _decision(both[Order.AB]), _decision(both[Order.BA])) for both in _pairs(rulings)]
+
+
+def _beside(rulings: Sequence[Ruling], people: Mapping[str, Sequence[str]]) -> list[mtbench.Row]:
+    """The judge's votes beside people's. Opposite verdicts in the two orders are a tie, as in FastChat; a missing one is no vote."""
+    return [mtbench.Row(mtbench.turn_of(both[Order.AB].subset), _vote(both), people[both[Order.AB].id]) for both in _pairs(rulings)]
+
+
+def _vote(both: Mapping[Order, Ruling]) -> str | None:
+    if any(ruling.verdict is None for ruling in both.values()):
+        return None
+    right = [ruling.right for ruling in both.values()]
+    return "chosen" if all(right) else mtbench.TIE if any(right) else "rejected"
+
+
+def _pairs(rulings: Sequence[Ruling]) -> Iterable[Mapping[Order, Ruling]]:
     by_pair: dict[str, dict[Order, Ruling]] = defaultdict(dict)
     for ruling in rulings:
         by_pair[ruling.id][ruling.order] = ruling
-    return [judgebench.Row(both[Order.AB].subset, "A>B", _decision(both[Order.AB]), _decision(both[Order.BA])) for both in by_pair.values()]
+    return by_pair.values()
 
 
 def _decision(ruling: Ruling) -> str | None:

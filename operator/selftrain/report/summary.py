@@ -18,6 +18,7 @@ from selftrain.planning.steps import steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 
+COLUMNS = ("benchmark", "pair_id", "order", "sample", "verdict", "correct")
 GOLD = {order.value: order.gold for order in Order}
 Summary = dict[str, Any]
 Hits = dict[tuple[str, str, str], bool]
@@ -115,8 +116,9 @@ def hits(store: ObjectStore, manifest: Manifest, *, voted: bool = False) -> Hits
     said: defaultdict[tuple[str, str], defaultdict[str, list[str | None]]] = defaultdict(lambda: defaultdict(list))
     for part in manifest.parts:
         source = pa.BufferReader(store.read(part.key))
-        for row in pq.read_table(source, columns=["benchmark", "pair_id", "order", "sample", "verdict"]).to_pylist():
-            if (row["sample"] >= votes[row["benchmark"]]) is voted:
+        for row in pq.read_table(source, columns=[*COLUMNS]).to_pylist():
+            has_winner = row["order"] not in GOLD or row["correct"] is not None
+            if has_winner and (row["sample"] >= votes[row["benchmark"]]) is voted:
                 said[row["benchmark"], row["pair_id"]][row["order"]].append(row["verdict"])
     return {(*item, order): right for item, votes_on in said.items() for order, right in _right(votes_on)}
 

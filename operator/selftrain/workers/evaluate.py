@@ -1,14 +1,15 @@
 """evaluate: judgments of held-out items, and the scores made from them. Pairs are judged in both orders."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from selftrain.api.records import Order
+from selftrain.api.records import Drop, Order
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Benchmark, Evaluate
 from selftrain.method.contests import Contest, questions
-from selftrain.method.pairs import HeldOut, shown
+from selftrain.method.pairs import HeldOut, has_winner, shown
 from selftrain.method.questions import Question, prompts_of
 from selftrain.method.verdict import READINGS
 from selftrain.planning.steps import judge_iteration
@@ -43,7 +44,8 @@ def run(context: Context, load: Load = load_sampler) -> None:
     settings = context.work.spec.evaluate
     templates: dict[PromptName, Template] = {name: resolve(context.work.spec.prompts, name) for name in prompts_of(settings.benchmarks)}
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in settings.benchmarks}
-    items = {entry.name: read_items(files[entry.name].path, entry.format) for entry in settings.benchmarks}
+    drops: Counter[Drop] = Counter()
+    items = {entry.name: read_items(files[entry.name].path, entry.format, drops) for entry in settings.benchmarks}
     held_out = [(entry, item) for entry in settings.benchmarks for item in items[entry.name]]
     model_name, model = judge(context, judge_iteration(context.work.step))
     stage = ShardedStage(
@@ -64,7 +66,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
             for (shard, asked), sampled in sampler.sample(batches()):
                 stage.write(shard, made(asked, sampled))
     if (done := stage.complete()) is not None:
-        stage.commit(done, results=list(results(context, done, items)))
+        stage.commit(done, drops=drops, results=list(results(context, done, items)))
 
 
 def asked_about(context: Context, entry: Benchmark, item: HeldOut | Contest) -> Iterator[Asked]:
@@ -80,9 +82,8 @@ def asked_about(context: Context, entry: Benchmark, item: HeldOut | Contest) -> 
 def _questions(entry: Benchmark, item: HeldOut | Contest) -> Sequence[Question]:
     if isinstance(item, Contest):
         return list(questions(item, entry.mode))
-    return [
-        Question(order.value, "judge", shown(item["instruction"], item["chosen"], item["rejected"], order), order.gold) for order in Order
-    ]
+    shows = ((order, shown(item["instruction"], item["chosen"], item["rejected"], order)) for order in Order)
+    return [Question(order.value, "judge", values, order.gold if has_winner(item) else None) for order, values in shows]
 
 
 def _judgments(context: Context, items: Items) -> int:

@@ -1,9 +1,11 @@
 """What the first stage checks before anything is computed, so that a wrong manifest is told within minutes."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from selftrain.api.records import Drop
 from selftrain.method.questions import prompts_of
 from selftrain.prompts import PromptName, Template, resolve
 from selftrain.storage.benchmarks import read_items
@@ -25,16 +27,21 @@ def run(context: Context) -> None:
     names: tuple[PromptName, ...] = (*prompt_names(spec), "judge", *prompts_of(spec.evaluate.benchmarks))
     templates = {name: resolve(spec.prompts, name) for name in names}
     sources = read_sources(context)
-    left_out = {str(reason): count for reason, count in sources.drops.items()}
-    log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, left_out, len(sources.labelled))
+    log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, _told(sources.drops), len(sources.labelled))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
     for entry in spec.evaluate.benchmarks:
-        log.info("preflight: benchmark %s has %d items", entry.name, len(read_items(files[entry.name].path, entry.format)))
+        drops: Counter[Drop] = Counter()
+        items = read_items(files[entry.name].path, entry.format, drops)
+        log.info("preflight: benchmark %s has %d items, left out: %s", entry.name, len(items), _told(drops))
     model = seed(context)
     _check_models(context, model.path, templates)
     prompts = {f"prompt/{name}": digest for name, digest in digests(templates).items()}
     held_out = {f"benchmark/{name}": file.digest for name, file in files.items()}
     freeze(context, {**sources.digests, "model": model.digest, **held_out, **prompts})
+
+
+def _told(drops: Mapping[Drop, int]) -> dict[str, int]:
+    return {str(reason): count for reason, count in drops.items()}
 
 
 def _check_models(context: Context, model: Path, templates: Mapping[PromptName, Template]) -> None:

@@ -8,7 +8,7 @@ from selftrain.api.v1alpha1 import Benchmark
 from selftrain.method import contests
 from selftrain.method.contests import Contest
 from selftrain.method.official import official
-from selftrain.method.pairs import HeldOut
+from selftrain.method.pairs import HeldOut, has_winner
 from selftrain.method.questions import Heard
 from selftrain.method.scoring import Ruling, score
 from selftrain.method.verdict import READINGS
@@ -59,7 +59,9 @@ def _result(entry: Benchmark, votes: int, items: Sequence[HeldOut] | Sequence[Co
         held = [(item, words[item.id]) for item in items if isinstance(item, Contest)]
         return contests.result(entry.name, votes, entry.mode, held)
     rulings = [_ruling(pair, order, words[pair["id"]][order.value]) for pair in pairs for order in Order]
-    return score(entry.name, votes, rulings, official(entry.format, rulings))
+    won = {pair["id"] for pair in pairs if has_winner(pair)}
+    people = {pair["id"]: pair.get("people", []) for pair in pairs}
+    return score(entry.name, votes, [ruling for ruling in rulings if ruling.id in won], official(entry.format, rulings, people))
 
 
 def _ruling(pair: HeldOut, order: Order, heard: Sequence[Heard]) -> Ruling:

@@ -1,14 +1,18 @@
 """Held-out pairs from files in their published layouts."""
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers.files import WRITERS, Row, Writer, as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.contests import Contest
+from selftrain.method.pairs import has_winner
 from selftrain.storage.benchmarks import read_benchmark, read_contests, read_items
 
 PAIR: Row = {"id": "p1", "instruction": "i", "chosen": "good", "rejected": "bad", "subset": "s"}
@@ -102,13 +106,34 @@ PUBLISHED: dict[PairFormat, tuple[list[Row], list[tuple[str, str, str, str | Non
         [("1", "fine", "poor", None), ("5", "fine", "poor", None)],
     ),
 }
+PPE: Row = {"question_id": "q1", "model_a": "m", "model_b": "n", "winner": "model_b", "prompt": "x", "response_1": "a", "response_2": "b",
+            "language": "German", "hard_prompt": True}  # fmt: skip
+PUBLISHED |= {
+    PairFormat.PPE: (
+        [PPE, PPE | {"question_id": "q2", "winner": "tie (bothbad)"}, PPE | {"question_id": "q3", "winner": "model_a", "response_2": ""},
+         PPE | {"question_id": "q4", "response_1": "b"}],
+        [("q1", "b", "a", "German"), ("q3", "a", "", "German")],
+    ),
+    PairFormat.PPE_CORRECTNESS: (
+        [{"question_id": 5, "prompt": "x", "response_1": "a", "response_2": "b", "response_3": "c", "scores": [False, True, False],
+          "sampled_conflict_pairs": [[0, 1], [1, 2], [1, 0]], "category": "law"}],
+        [("5/1-0", "b", "a", None), ("5/1-2", "b", "c", None)],
+    ),
+}  # fmt: skip
+LEFT_OUT = {
+    PairFormat.HELPSTEER2: {Drop.TIE: 1},
+    PairFormat.PPE: {Drop.TIE: 1, Drop.SAME_ANSWER: 1},
+    PairFormat.PPE_CORRECTNESS: {Drop.DUPLICATE: 1},
+}
 
 
 @WRITERS
 @pytest.mark.parametrize("layout", PUBLISHED)
 def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) -> None:
     rows, expected = PUBLISHED[layout]
-    pairs = read_benchmark(write(tmp_path / "file", rows), layout)
+    drops: Counter[Drop] = Counter()
+    pairs = read_benchmark(write(tmp_path / "file", rows), layout, drops)
+    assert drops == LEFT_OUT.get(layout, {})
     assert [(pair["id"], pair["chosen"], pair["rejected"], pair["subset"]) for pair in pairs] == expected
     assert {pair["instruction"] for pair in pairs} == {"x"}
 
@@ -124,6 +149,14 @@ def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) ->
         (PairFormat.RM_BENCH, {"rejected": ["one", "", "three"]}, "line 1: column rejected has no text"),
         (PairFormat.HELPSTEER2, {"helpfulness": "very"}, "line 1: column helpfulness has no number"),
         (PairFormat.HELPSTEER2, {"prompt": "y"}, "line 1: the next row has another prompt"),
+        (PairFormat.PPE, {"winner": "n"}, "line 1: winner is 'n'"),
+        (PairFormat.PPE, {"response_1": None}, "line 1: column response_1 has no text"),
+        (PairFormat.PPE, {"language": None}, "line 1: column language has no text"),
+        (PairFormat.PPE_CORRECTNESS, {"scores": None}, "line 1: columns scores and sampled_conflict_pairs have no lists"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[0, 2]]}, r"line 1: \[0, 2\] in sampled_conflict_pairs names no right"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[1, 3]]}, r"line 1: \[1, 3\] in sampled_conflict_pairs names no right"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": ["01"]}, "line 1: 01 in sampled_conflict_pairs names no right"),
+        (PairFormat.PPE_CORRECTNESS, {"response_2": None}, "line 1: column response_2 has no text"),
     ],
 )
 def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: PairFormat, change: Row, says: str) -> None:
@@ -148,7 +181,7 @@ def test_reward_bench_2_has_items_with_many_answers(tmp_path: Path, write: Write
         Contest("Ties/tied:3", "Ties", "x", ["r", "s"], ["a"]),
     ]
     path = write(tmp_path / "file", CONTESTS)
-    assert read_contests(path) == read_items(path, PairFormat.REWARDBENCH2) == expected
+    assert read_contests(path) == read_items(path, PairFormat.REWARDBENCH2, Counter()) == expected
 
 
 @pytest.mark.parametrize(
@@ -170,3 +203,59 @@ def test_items_that_are_not_of_reward_bench_2_are_named(tmp_path: Path, change: 
     with pytest.raises(UserError, match=says) as caught:
         read_contests(path)
     assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+def said(*texts: str) -> list[dict[str, Any]]:
+    return [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(texts)]
+
+
+VOTE: Row = {"question_id": 81, "model_a": "m", "model_b": "n", "winner": "model_b", "judge": "expert_0", "turn": 1,
+             "conversation_a": said("q1", "m1", "q2", "m2"), "conversation_b": said("q1", "n1", "q2", "n2")}  # fmt: skip
+SWAPPED: Row = {"model_a": "n", "model_b": "m", "conversation_a": VOTE["conversation_b"], "conversation_b": VOTE["conversation_a"]}
+
+
+@WRITERS
+def test_votes_on_the_same_answers_are_one_pair(tmp_path: Path, write: Writer) -> None:
+    votes = [
+        VOTE,
+        VOTE | SWAPPED | {"winner": "model_a"},
+        VOTE | {"winner": "tie"},
+        VOTE | {"winner": "model_a"},
+        VOTE | {"turn": 2, "winner": "model_a"},
+    ]
+    first, second = read_benchmark(write(tmp_path / "file", votes), PairFormat.MT_BENCH)
+    assert first == {"id": "81/1/m/n", "instruction": "q1", "chosen": "n1", "rejected": "m1", "subset": "turn 1",
+                     "people": ["chosen", "chosen", "tie", "rejected"]}  # fmt: skip
+    assert (second["instruction"], second["chosen"]) == ("Turn 1: q1\n\nTurn 2: q2", "Turn 1: m1\n\nTurn 2: m2")
+    assert has_winner(first)
+    assert has_winner(second)
+
+
+@pytest.mark.parametrize("winners", [["tie"], ["model_a", "model_b"], ["tie", "tie", "model_a", "model_b"]])
+def test_where_people_disagree_there_is_no_winner(tmp_path: Path, winners: list[str]) -> None:
+    [pair] = read_benchmark(as_lines(tmp_path / "file", [VOTE | {"winner": winner} for winner in winners]), PairFormat.MT_BENCH)
+    assert not has_winner(pair)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"turn": 3}, "line 1: turn is 3"),
+        ({"winner": "n"}, "line 1: winner is 'n'"),
+        ({"conversation_b": said("q1", "n1"), "turn": 2}, "line 1: column conversation_b has no conversation of 2 turns"),
+        ({"conversation_a": "m1"}, "line 1: column conversation_a has no conversation of 1 turns"),
+        ({"conversation_a": said("q1", " ")}, "line 1, conversation_a: column content has no text"),
+        ({"question_id": None}, "line 1: column question_id"),
+    ],
+)
+def test_votes_that_cannot_be_counted_are_named(tmp_path: Path, change: Row, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        read_benchmark(as_lines(tmp_path / "file", [VOTE | change]), PairFormat.MT_BENCH)
+    assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+@WRITERS
+def test_follow_bench_eval_is_a_file_of_pairs_with_subsets(tmp_path: Path, write: Writer) -> None:
+    """It is not published; who has it brings its 205 pairs with the number of constraints as the subset."""
+    pairs = read_benchmark(write(tmp_path / "file", [PAIR | {"id": f"{level}", "subset": f"level {level}"} for level in range(1, 6)]))
+    assert [pair["subset"] for pair in pairs] == [f"level {level}" for level in range(1, 6)]

@@ -14,6 +14,7 @@ from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Frozen, Manifest, Order, Part
 from selftrain.api.stages import Stage
 from selftrain.method.pairs import HeldOut
+from selftrain.report.summary import hits
 from selftrain.storage.commit import read_manifest
 from selftrain.workers import evaluate, generate, judge, preflight, select, shards
 from selftrain.workers.context import Context
@@ -593,3 +594,33 @@ def test_preflight_freezes_the_prompts_that_are_used(bench: "Bench") -> None:
     preflight.run(context)
     frozen = Frozen.model_validate_json(context.store.read(context.layout.run))
     assert {"prompt/judge", "prompt/ranking", "prompt/rating"} <= frozen.inputs.keys()
+
+
+def test_people_without_a_winner_count_for_the_agreement_alone(bench: "Bench") -> None:
+    """Two people agree on the first question and disagree on the second; the judge always says A."""
+    bench.engine.say = lambda _text, _seed: "[[A]]"
+    said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    votes = [
+        {"question_id": n, "model_a": "m", "model_b": "n", "winner": winner, "turn": 1, "conversation_a": said, "conversation_b": said}
+        for n, winner in ((1, "model_a"), (1, "model_a"), (2, "model_a"), (2, "model_b"), (2, "tie"))
+    ]
+    uri = f"file://{as_lines(bench.folder / 'votes.jsonl', votes)}"
+    spec = {"shards": 1, "maxTokens": 64, "benchmarks": [{"name": "people", "uri": uri, "format": "mt-bench"}]}
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=spec)
+    evaluate.run(context, bench.load)
+    [people] = manifest(context).results
+    assert (people.overall.correct, people.overall.total, people.overall.pairs) == (1, 2, 1)
+    assert Counter(row["correct"] for row in rows(context)) == {None: 2, True: 1, False: 1}
+    assert people.official is not None
+    assert people.official.overall == 1 / 5, "it says tie of both, and one person does"
+    assert hits(context.store, manifest(context)).keys() == {("people", "1/1/m/n", "AB"), ("people", "1/1/m/n", "BA")}
+
+
+def test_what_a_benchmark_leaves_out_is_counted(bench: "Bench") -> None:
+    marks = [{"prompt": f"p{n // 2}", "response": f"r{n}", "helpfulness": mark} for n, mark in enumerate([1, 4, 3, 3])]
+    uri = f"file://{as_lines(bench.folder / 'marks.jsonl', marks)}"
+    spec = {"shards": 1, "maxTokens": 64, "benchmarks": [{"name": "marks", "uri": uri, "format": "helpsteer2"}]}
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=spec)
+    evaluate.run(context, bench.load)
+    assert manifest(context).drops == {Drop.TIE: 1}
+    assert manifest(context).results[0].overall.pairs + manifest(context).drops[Drop.TIE] == len(marks) / 2
