@@ -2,11 +2,11 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from helpers.files import WRITERS, Row, Writer, as_lines
+from helpers.published import BEST_OF_FOUR, PAIR, ROWS, TIED, VOTE, said
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
@@ -14,8 +14,6 @@ from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import has_winner
 from selftrain.storage.benchmarks import read_benchmark, read_contests, read_items
-
-PAIR: Row = {"id": "p1", "instruction": "i", "chosen": "good", "rejected": "bad", "subset": "s"}
 
 
 @WRITERS
@@ -62,64 +60,14 @@ def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.BENCHMARK_INVALID
 
 
-PUBLISHED: dict[PairFormat, tuple[list[Row], list[tuple[str, str, str, str | None]]]] = {
-    PairFormat.REWARDBENCH: (
-        [{"prompt": "x", "chosen": "good", "chosen_model": "m", "rejected": "bad", "rejected_model": "n", "subset": "hep-go", "id": 7}],
-        [("hep-go/7", "good", "bad", "hep-go")],
-    ),
-    PairFormat.JUDGEBENCH: (
-        [
-            {
-                "pair_id": "u1",
-                "source": "mmlu-pro-law",
-                "question": "x",
-                "response_A": "a",
-                "response_B": "b",
-                "label": "B>A",
-                "original_id": 1,
-            },
-            {
-                "pair_id": "u2",
-                "source": "livecodebench",
-                "question": "x",
-                "response_A": "a",
-                "response_B": "b",
-                "label": "A>B",
-                "original_id": 2,
-            },
-        ],
-        [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
-    ),
-    PairFormat.RM_BENCH: (
-        [{"id": 3, "prompt": "x", "chosen": ["c0", "c1", "c2"], "rejected": ["r0", "r1", "r2"], "domain": "safety-refuse"}],
-        [(f"safety-refuse/3/{i}-{j}", f"c{i}", f"r{j}", "safety") for i in range(3) for j in range(3)],
-    ),
-    PairFormat.HELPSTEER2: (
-        [
-            {"prompt": "x", "response": "poor", "helpfulness": 1, "verbosity": 2},
-            {"prompt": "x", "response": "fine", "helpfulness": 4, "verbosity": 2},
-            {"prompt": "x", "response": "one", "helpfulness": 3, "verbosity": 2},
-            {"prompt": "x", "response": "two", "helpfulness": 3, "verbosity": 2},
-            {"prompt": "x", "response": "fine", "helpfulness": 2, "verbosity": 2},
-            {"prompt": "x", "response": "poor", "helpfulness": 0, "verbosity": 2},
-        ],
-        [("1", "fine", "poor", None), ("5", "fine", "poor", None)],
-    ),
+EXPECTED: dict[PairFormat, list[tuple[str, str, str, str | None]]] = {
+    PairFormat.REWARDBENCH: [("hep-go/7", "good", "bad", "hep-go")],
+    PairFormat.JUDGEBENCH: [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
+    PairFormat.RM_BENCH: [(f"safety-refuse/3/{i}-{j}", f"c{i}", f"r{j}", "safety") for i in range(3) for j in range(3)],
+    PairFormat.HELPSTEER2: [("1", "fine", "poor", None), ("5", "fine", "poor", None)],
+    PairFormat.PPE: [("q1", "b", "a", "German"), ("q3", "a", "", "German")],
+    PairFormat.PPE_CORRECTNESS: [("5/1-0", "b", "a", None), ("5/1-2", "b", "c", None)],
 }
-PPE: Row = {"question_id": "q1", "model_a": "m", "model_b": "n", "winner": "model_b", "prompt": "x", "response_1": "a", "response_2": "b",
-            "language": "German", "hard_prompt": True}  # fmt: skip
-PUBLISHED |= {
-    PairFormat.PPE: (
-        [PPE, PPE | {"question_id": "q2", "winner": "tie (bothbad)"}, PPE | {"question_id": "q3", "winner": "model_a", "response_2": ""},
-         PPE | {"question_id": "q4", "response_1": "b"}],
-        [("q1", "b", "a", "German"), ("q3", "a", "", "German")],
-    ),
-    PairFormat.PPE_CORRECTNESS: (
-        [{"question_id": 5, "prompt": "x", "response_1": "a", "response_2": "b", "response_3": "c", "scores": [False, True, False],
-          "sampled_conflict_pairs": [[0, 1], [1, 2], [1, 0]], "category": "law"}],
-        [("5/1-0", "b", "a", None), ("5/1-2", "b", "c", None)],
-    ),
-}  # fmt: skip
 LEFT_OUT = {
     PairFormat.HELPSTEER2: {Drop.TIE: 1},
     PairFormat.PPE: {Drop.TIE: 1, Drop.SAME_ANSWER: 1},
@@ -128,13 +76,12 @@ LEFT_OUT = {
 
 
 @WRITERS
-@pytest.mark.parametrize("layout", PUBLISHED)
+@pytest.mark.parametrize("layout", EXPECTED)
 def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) -> None:
-    rows, expected = PUBLISHED[layout]
     drops: Counter[Drop] = Counter()
-    pairs = read_benchmark(write(tmp_path / "file", rows), layout, drops)
+    pairs = read_benchmark(write(tmp_path / "file", ROWS[layout]), layout, drops)
     assert drops == LEFT_OUT.get(layout, {})
-    assert [(pair["id"], pair["chosen"], pair["rejected"], pair["subset"]) for pair in pairs] == expected
+    assert [(pair["id"], pair["chosen"], pair["rejected"], pair["subset"]) for pair in pairs] == EXPECTED[layout]
     assert {pair["instruction"] for pair in pairs} == {"x"}
 
 
@@ -160,18 +107,10 @@ def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) ->
     ],
 )
 def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: PairFormat, change: Row, says: str) -> None:
-    rows, _ = PUBLISHED[layout]
+    rows = ROWS[layout]
     with pytest.raises(UserError, match=says) as caught:
         read_benchmark(as_lines(tmp_path / "file", [rows[0] | change, *rows[1:]]), layout)
     assert caught.value.reason is Reason.BENCHMARK_INVALID
-
-
-CONTESTS: list[Row] = [
-    {"id": "12", "prompt": "x", "chosen": ["r"], "rejected": ["a", "b", "b"], "num_correct": 1, "num_incorrect": 3, "total_completions": 4,
-     "models": ["m", "m", "m", "m"], "subset": "Factuality", "additional_metadata": None},
-    {"id": "tied:3", "prompt": "x", "chosen": ["r", "s"], "rejected": ["a"], "num_correct": 2, "num_incorrect": 1, "total_completions": 3,
-     "models": ["m"], "subset": "Ties", "additional_metadata": None},
-]  # fmt: skip
 
 
 @WRITERS
@@ -180,7 +119,7 @@ def test_reward_bench_2_has_items_with_many_answers(tmp_path: Path, write: Write
         Contest("Factuality/12", "Factuality", "x", ["r"], ["a", "b", "b"]),
         Contest("Ties/tied:3", "Ties", "x", ["r", "s"], ["a"]),
     ]
-    path = write(tmp_path / "file", CONTESTS)
+    path = write(tmp_path / "file", [BEST_OF_FOUR, TIED])
     assert read_contests(path) == read_items(path, PairFormat.REWARDBENCH2, Counter()) == expected
 
 
@@ -195,35 +134,19 @@ def test_reward_bench_2_has_items_with_many_answers(tmp_path: Path, write: Write
         ({"rejected": [" "]}, "line 2: column rejected has no text"),
         ({"rejected": ["s"]}, "line 2: chosen and rejected are the same"),
         ({"prompt": ""}, "line 2: column prompt has no text"),
-        (CONTESTS[0], "line 2: id Factuality/12 has been used before"),
+        (BEST_OF_FOUR, "line 2: id Factuality/12 has been used before"),
     ],
 )
 def test_items_that_are_not_of_reward_bench_2_are_named(tmp_path: Path, change: Row, says: str) -> None:
-    path = as_lines(tmp_path / "file", [CONTESTS[0], CONTESTS[1] | change])
+    path = as_lines(tmp_path / "file", [BEST_OF_FOUR, TIED | change])
     with pytest.raises(UserError, match=says) as caught:
         read_contests(path)
     assert caught.value.reason is Reason.BENCHMARK_INVALID
 
 
-def said(*texts: str) -> list[dict[str, Any]]:
-    return [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(texts)]
-
-
-VOTE: Row = {"question_id": 81, "model_a": "m", "model_b": "n", "winner": "model_b", "judge": "expert_0", "turn": 1,
-             "conversation_a": said("q1", "m1", "q2", "m2"), "conversation_b": said("q1", "n1", "q2", "n2")}  # fmt: skip
-SWAPPED: Row = {"model_a": "n", "model_b": "m", "conversation_a": VOTE["conversation_b"], "conversation_b": VOTE["conversation_a"]}
-
-
 @WRITERS
 def test_votes_on_the_same_answers_are_one_pair(tmp_path: Path, write: Writer) -> None:
-    votes = [
-        VOTE,
-        VOTE | SWAPPED | {"winner": "model_a"},
-        VOTE | {"winner": "tie"},
-        VOTE | {"winner": "model_a"},
-        VOTE | {"turn": 2, "winner": "model_a"},
-    ]
-    first, second = read_benchmark(write(tmp_path / "file", votes), PairFormat.MT_BENCH)
+    first, second = read_benchmark(write(tmp_path / "file", ROWS[PairFormat.MT_BENCH]), PairFormat.MT_BENCH)
     assert first == {"id": "81/1/m/n", "instruction": "q1", "chosen": "n1", "rejected": "m1", "subset": "turn 1",
                      "people": ["chosen", "chosen", "tie", "rejected"]}  # fmt: skip
     assert (second["instruction"], second["chosen"]) == ("Turn 1: q1\n\nTurn 2: q2", "Turn 1: m1\n\nTurn 2: m2")
