@@ -49,7 +49,7 @@ def _judge(name: str, score: Summary) -> Iterator[Line]:
     yield [
         name,
         *_share(score),
-        f"{score['strict']['correct']}/{score['strict']['total']}",
+        f"{score['strict']['correct']}/{score['strict']['total']}" if score["strict"]["total"] else "-",
         f"{score['a_verdicts']}/{score['total']}",
         str(score["unparsed"]),
         f"{score['lenient']['correct']}/{score['lenient']['total']}",
