@@ -13,6 +13,7 @@ import duckdb
 import pytest
 import yaml
 
+from helpers.files import as_lines
 from selftrain.api.names import Layout
 from selftrain.api.recipes import RECIPES
 from selftrain.api.records import Manifest
@@ -58,11 +59,25 @@ def logs(folder: Path) -> str:
     return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in sorted(folder.glob("work/micro/*.log")))
 
 
+def benchmarks(folder: Path) -> dict[str, Any]:
+    """The run's own benchmark, and items of RewardBench 2 in two modes. The micro model has verdicts, but knows no ratings."""
+    words = [
+        {"prompt": f"Which number comes after {n}?", "chosen": [f"{n + 1}."], "rejected": [f"{n}.", f"{n + 2}.", "0."]} for n in range(9)
+    ]
+    best = [row | {"id": str(number), "subset": "Math"} for number, row in enumerate(words)]
+    tied = [{"id": f"{kind}:1", "prompt": "Name a number.", "chosen": chosen, "rejected": ["Red."], "subset": "Ties"}
+            for kind, chosen in (("ref", ["1."]), ("tied", ["1.", "2."]))]  # fmt: skip
+    path = as_lines(folder / "many.jsonl", [*best, *tied])
+    own = yaml.safe_load((MICRO / "run.yaml").read_text().replace("MICRO", str(MICRO)))["spec"]["evaluate"]
+    many = [{"name": mode, "uri": f"file://{path}", "format": "rewardbench2", "mode": mode} for mode in ("ranking", "rating")]
+    return {**own, "seedVotes": 3, "benchmarks": [*own["benchmarks"], *many]}
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an undisturbed run."""
     folder = tmp_path_factory.mktemp("finished")
-    done = run_local(manifest_file(folder), folder)
+    done = run_local(manifest_file(folder, evaluate=benchmarks(folder)), folder)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs(folder)}"
     return folder
 
@@ -73,6 +88,18 @@ def test_the_summary_tells_each_iteration(finished: Path) -> None:
     assert all(entry["total"] == 16 for entry in summary["iterations"])
     assert summary["iterations"][1]["kept"] > 0
     assert set(summary["paired"]) == {"wins", "losses", "p"}
+
+
+def test_every_benchmark_ends_with_a_result(finished: Path) -> None:
+    iterations = json.loads((finished / "summary.json").read_text())["iterations"]
+    for entry in iterations:
+        own, ranking, rating = entry["benchmarks"]
+        assert (own["total"], ranking["total"], rating["total"]) == (16, 11, 11)
+        assert 0 < ranking["a_verdicts"] <= 9
+        assert set(ranking["official"]["parts"]) >= {"Math"}
+        assert rating["official"]["parts"]["Math"] == 0.25, "no rating is a guess"
+    assert [score["voted"]["votes"] for score in iterations[0]["benchmarks"]] == [3, 3, 3]
+    assert all("paired" in score and "voted" not in score for score in iterations[1]["benchmarks"])
 
 
 def test_lineage_reaches_from_the_checkpoint_to_the_instructions(finished: Path) -> None:
