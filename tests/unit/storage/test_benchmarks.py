@@ -178,7 +178,7 @@ def test_votes_that_cannot_be_counted_are_named(tmp_path: Path, change: Row, say
 
 
 @WRITERS
-def test_follow_bench_eval_is_a_file_of_pairs_with_subsets(tmp_path: Path, write: Writer) -> None:
-    """It is not published; who has it brings its 205 pairs with the number of constraints as the subset."""
+def test_follow_bench_eval_fits_in_a_file_of_pairs_with_subsets(tmp_path: Path, write: Writer) -> None:
+    """The number of constraints, one to five, is the subset."""
     pairs = read_benchmark(write(tmp_path / "file", [PAIR | {"id": f"{level}", "subset": f"level {level}"} for level in range(1, 6)]))
     assert [pair["subset"] for pair in pairs] == [f"level {level}" for level in range(1, 6)]
