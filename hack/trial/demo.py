@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from selftrain.local.command import local
-from selftrain.report.summary import Summary, summarize, table
+from selftrain.report.summary import Summary, summarize
+from selftrain.report.table import table
 from trial.cluster import ROOT, Cluster, ClusterError, current, embedded, loaded_images, why_not
 from trial.follow import follow, store_of
 from trial.install import BUCKET, install, placed, reachable_store, upload

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from helpers.files import as_lines
 from selftrain.api.names import Layout
 from selftrain.api.recipes import RECIPES
 from selftrain.api.records import Manifest
@@ -61,11 +62,25 @@ def logs(folder: Path) -> str:
     return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in sorted(folder.glob("work/micro/*.log")))
 
 
+def benchmarks(folder: Path) -> dict[str, Any]:
+    """The run's own benchmark, and items of RewardBench 2 in two modes. The micro model has verdicts, but knows no ratings."""
+    words = [
+        {"prompt": f"Which number comes after {n}?", "chosen": [f"{n + 1}."], "rejected": [f"{n}.", f"{n + 2}.", "0."]} for n in range(9)
+    ]
+    best = [row | {"id": str(number), "subset": "Math"} for number, row in enumerate(words)]
+    tied = [{"id": f"{kind}:1", "prompt": "Name a number.", "chosen": chosen, "rejected": ["Red."], "subset": "Ties"}
+            for kind, chosen in (("ref", ["1."]), ("tied", ["1.", "2."]))]  # fmt: skip
+    path = as_lines(folder / "many.jsonl", [*best, *tied])
+    own = yaml.safe_load((MICRO / "run.yaml").read_text().replace("MICRO", str(MICRO)))["spec"]["evaluate"]
+    many = [{"name": mode, "uri": f"file://{path}", "format": "rewardbench2", "mode": mode} for mode in ("ranking", "rating")]
+    return {**own, "seedVotes": 3, "benchmarks": [*own["benchmarks"], *many]}
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an undisturbed run."""
     folder = tmp_path_factory.mktemp("finished")
-    done = run_local(manifest_file(folder), folder)
+    done = run_local(manifest_file(folder, evaluate=benchmarks(folder)), folder)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs(folder)}"
     return folder
 
@@ -93,14 +108,26 @@ def test_the_checkpoint_has_a_card_that_agrees_with_the_manifests(finished: Path
     assert path.parent == finished / "store" / LAYOUT.checkpoint(1)
     assert file_digest(path) == done.card.sha256
     card = ModelCard.load(path)
-    (result,) = done.results
-    assert card.data.eval_results[0].metric_value == round(result.overall.correct / result.overall.total, 4)
+    shares = [round(result.overall.correct / result.overall.total, 4) for result in done.results]
+    assert [told.metric_value for told in card.data.eval_results] == shares
     assert done.validation is not None
     assert f"| 1 | {done.validation.overall.strict_correct} of {done.validation.overall.pairs} |" in card.text
     assert f"{selected.counts['kept']} kept" in card.text
     frozen = json.loads((finished / "store" / LAYOUT.run).read_text())
     weights = next(part for part in found[Step(1, Stage.TRAIN)].parts if part.key.endswith(".safetensors"))
     assert all(digest in card.text for digest in (*frozen["inputs"].values(), weights.sha256))
+
+
+def test_every_benchmark_ends_with_a_result(finished: Path) -> None:
+    iterations = json.loads((finished / "summary.json").read_text())["iterations"]
+    for entry in iterations:
+        own, ranking, rating = entry["benchmarks"]
+        assert (own["total"], ranking["total"], rating["total"]) == (16, 11, 11)
+        assert 0 < ranking["a_verdicts"] <= 9
+        assert set(ranking["official"]["parts"]) >= {"Math"}
+        assert rating["official"]["parts"]["Math"] == 0.25, "no rating is a guess"
+    assert [score["voted"]["votes"] for score in iterations[0]["benchmarks"]] == [3, 3, 3]
+    assert all("paired" in score and "voted" not in score for score in iterations[1]["benchmarks"])
 
 
 def test_lineage_reaches_from_the_checkpoint_to_the_instructions(finished: Path) -> None:

@@ -33,3 +33,7 @@ class Prompts(ApiModel):
     where it is said what a kind of worse answer changes; a template without it asks for the same change whatever the kind."""
     judge: PromptTemplate | None = None
     """Asks for a judgment ending in [[A]] or [[B]]. Placeholders: {{instruction}}, {{answer_a}}, {{answer_b}}."""
+    ranking: PromptTemplate | None = None
+    """Asks for the best of four answers, ending in [[A]] to [[D]]. Placeholders: those of judge, {{answer_c}}, {{answer_d}}."""
+    rating: PromptTemplate | None = None
+    """Asks for a rating of one answer, ending in [[1]] to [[10]]. Placeholders: {{instruction}}, {{answer}}."""

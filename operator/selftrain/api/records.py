@@ -44,6 +44,8 @@ class Split(StrEnum):
 class Drop(StrEnum):
     """Why a row was left out. Every stage counts: in = kept + dropped by reason."""
 
+    TIE = "tie"
+    """evaluate: nobody says which answer is better"""
     NO_TEXT = "no-text"
     """instructions: the field is missing or empty"""
     MULTI_TURN = "multi-turn"
@@ -51,7 +53,7 @@ class Drop(StrEnum):
     FILTERED = "filtered"
     """instructions: a column has another value than instructions.where asks for"""
     DUPLICATE = "duplicate"
-    """instructions: the same text was seen before"""
+    """instructions, evaluate: the same text or pair was seen before"""
     LANGUAGE = "language"
     """instructions: the text is in another language than instructions.languages"""
     NEAR_DUPLICATE = "near-duplicate"
@@ -75,7 +77,7 @@ class Drop(StrEnum):
     SAME_INSTRUCTION = "same-instruction"
     """generate: the variation is the instruction itself"""
     SAME_ANSWER = "same-answer"
-    """generate: both answers are equal"""
+    """generate, evaluate: both answers are equal"""
     NO_MAJORITY = "no-majority"
     """generate: answers repeat, and none is given more often than all others together; or all differ, and no other kind was asked for"""
     UNANIMOUS = "unanimous"
@@ -149,7 +151,7 @@ VALIDATION = "validation pairs"
 
 
 class Overlap(ApiModel):
-    """Held-out pairs of which a text also occurs in the training set, by the rule of method/overlap."""
+    """Held-out pairs, or items with more answers, of which a text also occurs in the training set, by the rule of method/overlap."""
 
     pairs: int
     instructions: int
@@ -172,10 +174,18 @@ class BenchmarkResult(ApiModel):
     """Baseline: says A whatever it sees."""
     longer_wins: Tally = Tally()
     """Baseline: says the longer answer is better; equal lengths count as wrong."""
+    random: float | None = None
+    """Baseline: how many a random judge is expected to have right; nothing is drawn. Absent means half of all, as for pairs."""
+    lenient: Tally = Tally()
+    """The same judgments as benchmarks read them, by the first verdict that is looked for. The score is made from the strict reading."""
+    disagreements: int = 0
+    """Judgments that the two readings understand differently."""
     official: Official | None = None
     """The benchmark's own score, where it has one."""
     overlap: Annotated[Overlap | None, SINCE] = None
     """With what the judge was trained on; None for the seed, whose training data nobody here knows."""
+    voted: "BenchmarkResult | None" = None
+    """Baseline, in the seed's results: the seed by majority of evaluate.seedVotes."""
 
 
 class Lengths(ApiModel):

@@ -77,6 +77,25 @@ class PairFormat(StrEnum):
     JUDGEBENCH = "judgebench"
     RM_BENCH = "rm-bench"
     HELPSTEER2 = "helpsteer2"
+    MT_BENCH = "mt-bench"
+    PPE = "ppe"
+    PPE_CORRECTNESS = "ppe-correctness"
+    REWARDBENCH2 = "rewardbench2"
+
+
+BENCHMARKS_ONLY = (PairFormat.MT_BENCH, PairFormat.REWARDBENCH2)
+"""Formats whose items are more than a pair with a winner."""
+
+
+class Mode(StrEnum):
+    """How a judge is asked about an item that has more than two answers."""
+
+    PAIRWISE = "pairwise"
+    """two answers at a time, as a tournament: every pair of them in both orders"""
+    RANKING = "ranking"
+    """all four at once"""
+    RATING = "rating"
+    """each answer alone, from 1 to 10"""
 
 
 class Labelled(ApiModel):
@@ -268,9 +287,14 @@ class Benchmark(ApiModel):
     """Parquet or JSON lines in the given format."""
     format: PairFormat = PairFormat.PAIRS
     """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
-    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness)."""
+    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, people's votes
+    on MT-Bench and in PPE, PPE's pairs of a right and a wrong answer, RewardBench 2)."""
+    mode: Mode = Mode.PAIRWISE
+    """How the four answers of RewardBench 2 are judged: pairwise (12 judgments an item), ranking (1) or rating (4). Its Ties are rated
+    always, as its makers do."""
     votes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Judgments a pair and order: 1 is greedy, more are sampled and decided by majority. The paper reports 1 and 32."""
+    """Judgments a prompt: 1 is greedy, more are sampled and decided by majority, ratings by their mean. Where two verdicts are said
+    equally often there is none. The paper reports 1 and 32."""
 
 
 class Evaluate(SamplingStage):
@@ -282,6 +306,10 @@ class Evaluate(SamplingStage):
     """Parts the work is cut into, more if they would exceed 8192 completions; each is committed on its own and never done twice."""
     benchmarks: Annotated[list[Benchmark], Field(max_length=32), KeyedBy("name")] = []
     """Benchmarks; without any, the run trains without measuring."""
+    seed_votes: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Judgments a pair and order by which the seed is scored once more, on benchmarks with one vote: a judge worth its training beats
+    the seed's majority too. Absent means not, since it costs as much as so many evaluations; the paper shows votes of its last judge
+    alone."""
 
 
 class Deadlines(ApiModel):
@@ -485,6 +513,16 @@ RULES = (
         f"!{_resolved('select.requireMirror', lambda recipe: recipe.require_mirror)} || self.judge.orders == 'both'",
         "select.requireMirror needs judge.orders both",
         lambda spec: not spec.resolved.require_mirror or spec.judge.orders == "both",
+    ),
+    Rule(
+        f"self.evaluate.benchmarks.all(b, b.mode == '{Mode.PAIRWISE}' || b.format == '{PairFormat.REWARDBENCH2}')",
+        "evaluate.benchmarks: mode ranking and rating are for format rewardbench2",
+        lambda spec: all(b.mode is Mode.PAIRWISE or b.format is PairFormat.REWARDBENCH2 for b in spec.evaluate.benchmarks),
+    ),
+    Rule(
+        f"!has(self.labelled) || !(self.labelled.format in {json.dumps(BENCHMARKS_ONLY)})",
+        "labelled.format: mt-bench and rewardbench2 are for benchmarks only",
+        lambda spec: spec.labelled is None or spec.labelled.format not in BENCHMARKS_ONLY,
     ),
     Rule(
         "self.train.tokensPerUpdate >= self.train.sequenceLength",

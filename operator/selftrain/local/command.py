@@ -14,7 +14,8 @@ from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.local.loop import LocalRun
 from selftrain.planning.summary import is_stalled
 from selftrain.report.progress import progress
-from selftrain.report.summary import summarize, table
+from selftrain.report.summary import summarize
+from selftrain.report.table import table
 from selftrain.storage.open import open_store
 
 

@@ -131,9 +131,11 @@ def _trained(spec: Spec, known: Assumptions) -> float:
 
 def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     votes = max((entry.votes for entry in spec.evaluate.benchmarks), default=0)
-    ordered = 2 * known.held_out * (spec.iterations + 1)
+    once = 2 * known.held_out
+    ordered = once * (spec.iterations + 1)
+    again = spec.evaluate.seed_votes if votes == 1 else None
     chosen_by = 2 * _wanted(spec, known, spec.held_out) * known.usable * spec.iterations
-    judgments = ordered * votes + chosen_by
+    judgments = ordered * votes + once * (again or 0) + chosen_by
     written = judgments * known.judgment_tokens
     return _sampled(Stage.EVALUATE, (judgments, (ordered + chosen_by) * _prompt(known), written, written), known, peak)
 

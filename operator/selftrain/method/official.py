@@ -1,28 +1,28 @@
 """A benchmark's own score, from a judge's rulings on its pairs in both orders."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from selftrain.api.records import Official, Order
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import PairFormat
-from selftrain.method.benchmarks import judgebench, rewardbench, rmbench
-from selftrain.method.benchmarks.score import Scored
+from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rmbench
 from selftrain.method.scoring import Ruling
 
 SAID = {True: "A>B", False: "B>A"}
 
 
-def official(layout: PairFormat, rulings: Sequence[Ruling]) -> Official | None:
-    """The published metric; None where there is none beside our own."""
+def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str, Sequence[str]]) -> Official | None:
+    """The published metric; None where there is none beside our own. `people` has their votes on each pair, if it is made from them."""
     match layout:
         case PairFormat.REWARDBENCH:
-            return _told(rewardbench.score(_in_stored_order(rulings)))
+            return rewardbench.score(_in_stored_order(rulings)).official
         case PairFormat.JUDGEBENCH:
-            return _told(judgebench.score(_both_orders(rulings)))
+            return judgebench.score(_both_orders(rulings)).official
         case PairFormat.RM_BENCH:
-            return _told(rmbench.score(_matrices(rulings)))
+            return rmbench.score(_matrices(rulings)).official
+        case PairFormat.MT_BENCH:
+            return mtbench.score(_beside(rulings, people)).official
         case _:
             return None
 
@@ -42,10 +42,26 @@ def _in_stored_order(rulings: Sequence[Ruling]) -> list[rewardbench.Row]:
 
 def _both_orders(rulings: Sequence[Ruling]) -> list[judgebench.Row]:
     """Decisions as if the better answer were A everywhere; the metric is the same for both labels."""
+    return [judgebench.Row(both[Order.AB].subset, "A>B", _decision(both[Order.AB]), _decision(both[Order.BA])) for both in _pairs(rulings)]
+
+
+def _beside(rulings: Sequence[Ruling], people: Mapping[str, Sequence[str]]) -> list[mtbench.Row]:
+    """The judge's votes beside people's. Opposite verdicts in the two orders are a tie, as in FastChat; a missing one is no vote."""
+    return [mtbench.Row(mtbench.turn_of(both[Order.AB].subset), _vote(both), people[both[Order.AB].id]) for both in _pairs(rulings)]
+
+
+def _vote(both: Mapping[Order, Ruling]) -> str | None:
+    if any(ruling.verdict is None for ruling in both.values()):
+        return None
+    right = [ruling.right for ruling in both.values()]
+    return "chosen" if all(right) else mtbench.TIE if any(right) else "rejected"
+
+
+def _pairs(rulings: Sequence[Ruling]) -> Iterable[Mapping[Order, Ruling]]:
     by_pair: dict[str, dict[Order, Ruling]] = defaultdict(dict)
     for ruling in rulings:
         by_pair[ruling.id][ruling.order] = ruling
-    return [judgebench.Row(both[Order.AB].subset, "A>B", _decision(both[Order.AB]), _decision(both[Order.BA])) for both in by_pair.values()]
+    return by_pair.values()
 
 
 def _decision(ruling: Ruling) -> str | None:
@@ -61,12 +77,3 @@ def _matrices(rulings: Sequence[Ruling]) -> list[rmbench.Row]:
         items[item][i][j] += ruling.right / len(Order)
         domains[item] = ruling.subset
     return [rmbench.Row(domains[item], wins) for item, wins in items.items()]
-
-
-def _told(scored: Scored) -> Official:
-    parts: dict[str, Any] = dict(scored.parts)
-    return Official(
-        overall=scored.overall.value if scored.overall else None,
-        parts={name: part["score"] if isinstance(part, dict) else part for name, part in parts.items()},
-        complete=bool(scored.details.get("complete", True)),
-    )

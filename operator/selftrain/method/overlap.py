@@ -15,10 +15,10 @@ RUN = 13
 
 
 class Texts(NamedTuple):
-    """What a judge is shown of a pair."""
+    """What a judge is shown of a pair, or of an item with more answers."""
 
     instruction: str
-    answers: tuple[str, str]
+    answers: tuple[str, ...]
 
 
 def overlaps(held_out: Mapping[str, Sequence[Texts]], training: Iterable[Texts]) -> dict[str, Overlap]:

@@ -1,6 +1,7 @@
 """A pair: the answer to the instruction, and one that is worse by construction."""
 
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop, Order
@@ -9,6 +10,18 @@ from selftrain.method.variation import parse_variation
 
 LABELLED = "labelled"
 """The kind of pairs that were not made here."""
+
+
+class HeldOut(TypedDict):
+    """One pair whose better answer is known, unless people disagree on it."""
+
+    id: str
+    instruction: str
+    chosen: str
+    rejected: str
+    subset: str | None
+    people: NotRequired[list[str]]
+    """Votes of several people: chosen, rejected or tie. Where neither answer has more, the pair has no winner."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,12 @@ def shown(instruction: str, chosen: str, rejected: str, order: Order) -> dict[st
     """The values of a judge prompt for a pair in one order."""
     first, second = (chosen, rejected) if order is Order.AB else (rejected, chosen)
     return {"instruction": instruction, "answer_a": first, "answer_b": second}
+
+
+def has_winner(pair: HeldOut) -> bool:
+    """Whether one of the two answers counts as better."""
+    votes = pair.get("people")
+    return votes is None or votes.count("chosen") > votes.count("rejected")
 
 
 def normal(text: str) -> str:

@@ -1,7 +1,7 @@
 """Scores of a judge on held-out pairs, with what two blind baselines would have scored on the same pairs."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selftrain.api.records import BenchmarkResult, Official, Order, Tally, Verdict
 
@@ -16,6 +16,10 @@ class Ruling:
     verdict: Verdict | None
     chosen_length: int
     rejected_length: int
+    lenient: Verdict | None = None
+    """The decision by the benchmarks' lenient reading of the same judgments."""
+    disagreements: int = 0
+    """Judgments that the two readings understand differently."""
 
     @property
     def right(self) -> bool:
@@ -37,8 +41,15 @@ def score(benchmark: str, votes: int, rulings: Iterable[Ruling], official: Offic
         orders={order: _without_pairs(tally([row for row in rows if row.order is order])) for order in Order},
         always_a=tally(_decided(rows, lambda _row: Verdict.A)),
         longer_wins=tally(_decided(rows, longer)),
+        lenient=tally(_decided(rows, lambda row: row.lenient)),
+        disagreements=sum(row.disagreements for row in rows),
         official=official,
     )
+
+
+def by_chance(result: BenchmarkResult) -> float:
+    """How many a random judge is expected to have right: half of all pairs, of items with more answers as they say."""
+    return result.overall.total / 2 if result.random is None else result.random
 
 
 def tally(rows: Sequence[Ruling]) -> Tally:
@@ -66,7 +77,7 @@ def longer(row: Ruling) -> Verdict | None:
 
 
 def _decided(rows: Iterable[Ruling], decide: Decide) -> list[Ruling]:
-    return [Ruling(r.id, r.subset, r.order, decide(r), r.chosen_length, r.rejected_length) for r in rows]
+    return [replace(row, verdict=decide(row)) for row in rows]
 
 
 def _without_pairs(one_order: Tally) -> Tally:

@@ -1,10 +1,24 @@
 """Reading a verdict out of a judgment."""
 
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
 from selftrain.api.records import Verdict
 
+V = TypeVar("V", bound=str)
 TIE = "tie"
-SAID = {f"[[{verdict}]]": verdict for verdict in Verdict}
 TIE_SAID = "[[C]]"
+LETTERS = ("A", "B", "C", "D")
+RATINGS = tuple(str(rating) for rating in range(1, 11))
+LAST_RATING = re.compile(r"(?<![\d.])(10|[1-9])\W*$")
+
+
+class Reading(NamedTuple):
+    """The two ways to read a kind of judgment. Scores are made from the strict one; benchmarks read leniently."""
+
+    strict: Callable[[str], str | None]
+    lenient: Callable[[str], str | None]
 
 
 def parse_verdict(text: str) -> Verdict | None:
@@ -12,27 +26,61 @@ def parse_verdict(text: str) -> Verdict | None:
 
     Strict, as in the released code that builds training data. A tie, [[C]], is no verdict: pairs have a winner by construction.
     """
-    found = _said(text)
-    return found[0] if len(found) == 1 else None
+    return _only(_said(text, Verdict))
+
+
+def parse_lenient(text: str) -> Verdict | None:
+    """The first of A and B that occurs anywhere: "if ... [[A]] ... else [[B]]" is A. Source: process_judgement of RewardBench."""
+    return next(iter(_said(text, Verdict)), None)
+
+
+def parse_choice(text: str) -> str | None:
+    """The one best answer of four; None if there is none or several."""
+    return _only(_said(text, LETTERS))
+
+
+def parse_choice_lenient(text: str) -> str | None:
+    """The first of A to D that occurs anywhere. Source: process_judgement of RewardBench 2."""
+    return next(iter(_said(text, LETTERS)), None)
+
+
+def parse_rating(text: str) -> str | None:
+    """The one rating from [[1]] to [[10]]; None if there is none or several."""
+    return _only(_said(text, RATINGS))
+
+
+def parse_rating_lenient(text: str) -> str | None:
+    """A whole number from 1 to 10 that the text ends with, in brackets or without. Source: get_single_rating of RewardBench 2."""
+    found = LAST_RATING.search(text)
+    return found[1] if found else None
 
 
 def read_strict(text: str) -> str | None:
     """As `parse_verdict`, but a text that says only [[C]] is a tie."""
-    return parse_verdict(text) if _said(text) else _tie(text)
+    return parse_verdict(text) if _said(text, Verdict) else _tie(text)
 
 
 def read_lenient(text: str) -> str | None:
-    """The first of A, B and tie that occurs anywhere, as benchmarks read it: "if ... [[A]] ... else [[B]]" is A.
-
-    Source: FastChat's run_judge_single and, but for ties, RewardBench's process_judgement.
-    """
-    return next(iter(_said(text)), _tie(text))
+    """As `parse_lenient`, but a text that says only [[C]] is a tie. Source: run_judge_single of FastChat."""
+    return parse_lenient(text) or _tie(text)
 
 
-def _said(text: str) -> list[Verdict]:
-    """The verdicts that occur in a text, A before B."""
-    return [verdict for token, verdict in SAID.items() if token in text]
+def _said(text: str, verdicts: Iterable[V]) -> list[V]:
+    """The verdicts that occur in a text, in their own order."""
+    return [verdict for verdict in verdicts if f"[[{verdict}]]" in text]
+
+
+def _only(said: list[V]) -> V | None:
+    return said[0] if len(said) == 1 else None
 
 
 def _tie(text: str) -> str | None:
     return TIE if TIE_SAID in text else None
+
+
+READINGS = {
+    "judge": Reading(parse_verdict, parse_lenient),
+    "ranking": Reading(parse_choice, parse_choice_lenient),
+    "rating": Reading(parse_rating, parse_rating_lenient),
+}
+"""By the prompt that asked."""

@@ -14,7 +14,7 @@ from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.recipes import NegativeKind
 from selftrain.prompts.quoting import PLACEHOLDER, Structure
 
-PromptName = Literal["classify", "answer", "variation", "rewrite", "judge"]
+PromptName = Literal["classify", "answer", "variation", "rewrite", "judge", "ranking", "rating"]
 CHANGE = "{{change}}"
 
 

@@ -13,6 +13,7 @@ from selftrain.api.records import BenchmarkResult, Manifest, Overlap, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.status import ChosenBy
 from selftrain.api.v1alpha1 import Spec
+from selftrain.method.scoring import by_chance
 from selftrain.method.stats import Paired
 from selftrain.planning.choice import chosen
 from selftrain.report.markdown import counted, listed, measured, table
@@ -71,9 +72,9 @@ def _metric(result: BenchmarkResult) -> dict[str, Any]:
     overall = result.overall
     accuracy = round(overall.correct / overall.total, 4) if overall.total else 0.0
     return {
-        "task": {"type": "text-generation", "name": "Pairwise judging, both orders"},
+        "task": {"type": "text-generation", "name": "Pairwise judging, both orders" if result.orders else "Judging several answers"},
         "dataset": {"name": result.benchmark, "type": result.benchmark},
-        "metrics": [{"type": "accuracy", "value": accuracy, "name": f"{overall.correct} of {overall.total} verdicts right"}],
+        "metrics": [{"type": "accuracy", "value": accuracy, "name": f"{overall.correct} of {overall.total} right"}],
     }
 
 
@@ -120,21 +121,30 @@ def _scores(subject: Subject, result: BenchmarkResult) -> str:
         if other.benchmark == result.benchmark
     }
     judges = {"seed" if number == 0 else f"iteration {number}": other.overall for number, other in before.items()}
-    rows = {"always A": result.always_a, "the longer answer": result.longer_wins, **judges}
+    voted = {f"seed, {other.voted.votes} votes": other.voted.overall for other in before.values() if other.voted}
+    rows = {"always A": result.always_a, "the longer answer": result.longer_wins, **voted, **judges}
+    chance, total = by_chance(result), result.overall.total
     return table(
         ["judge", "correct", "accuracy (95 %)", "right in both orders", "said A", "no verdict"],
-        [[name, *_cells(tally)] for name, tally in rows.items()],
+        [
+            ["random, expected", f"{chance:g} of {total}", f"{chance / total:.3f}" if total else "-", *["-"] * 3],
+            *([name, *_cells(tally)] for name, tally in rows.items()),
+        ],
     )
 
 
 def _cells(tally: Tally) -> list[str]:
-    strict = counted(tally.strict_correct, tally.pairs)
+    strict = counted(tally.strict_correct, tally.pairs) if tally.pairs else "-"
     return [*measured(tally.correct, tally.total), strict, str(tally.a_verdicts), str(tally.unparsed)]
 
 
 def _remarks(subject: Subject, result: BenchmarkResult) -> Iterator[str]:
-    orders = ", ".join(f"{order} {counted(tally.correct, tally.total)}" for order, tally in sorted(result.orders.items()))
-    yield f"- Judgments a pair and order: {result.votes}. Right by order (AB shows the better answer first): {orders}."
+    yield f"- Judgments a prompt: {result.votes}."
+    if result.orders:
+        orders = ", ".join(f"{order} {counted(tally.correct, tally.total)}" for order, tally in sorted(result.orders.items()))
+        yield f"- Right by order (AB shows the better answer first): {orders}."
+    lenient = counted(result.lenient.correct, result.lenient.total)
+    yield f"- Read leniently, as benchmarks do: {lenient}. Judgments that the two readings understand differently: {result.disagreements}."
     if (test := subject.paired.get(result.benchmark)) is not None:
         yield f"- Against the seed, judgment by judgment: {test['wins']} won, {test['losses']} lost, p = {test['p']:.2g} (exact McNemar)."
     if result.official is not None:
@@ -146,7 +156,7 @@ def _remarks(subject: Subject, result: BenchmarkResult) -> Iterator[str]:
 
 def _overlap(overlap: Overlap) -> str:
     return (
-        f"In the training set, by 13 words in a row: the instructions of {counted(overlap.instructions, overlap.pairs)} pairs and "
+        f"In the training set, by 13 words in a row: the instructions of {counted(overlap.instructions, overlap.pairs)} items and "
         f"answers of {counted(overlap.answers, overlap.pairs)}."
     )
 

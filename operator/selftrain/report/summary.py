@@ -1,15 +1,18 @@
-"""The table of iterations and summary.json, from the manifests of a run."""
+"""summary.json: everything a reader compares runs by, from the manifests of a run and the judgments that they list."""
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selftrain.api.names import Layout, job_name
-from selftrain.api.records import BenchmarkResult, Guesses, Manifest, Order, Verdict
+from selftrain.api.records import BenchmarkResult, Guesses, Manifest, Order, Tally
 from selftrain.api.stages import Stage, Step
-from selftrain.api.status import ChosenBy
 from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.method.contests import Said, outcome
+from selftrain.method.scoring import by_chance
 from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
 from selftrain.planning.choice import chosen
@@ -17,36 +20,41 @@ from selftrain.planning.steps import PAIRS_STEP, steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 
+COLUMNS = ("benchmark", "pair_id", "order", "sample", "verdict", "correct")
+GOLD = {order.value: order.gold for order in Order}
 Summary = dict[str, Any]
 Hits = dict[tuple[str, str, str], bool]
+"""Whether each (benchmark, item, order) was decided right; the order is empty for items with more than two answers."""
 
 
 def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
-    """Everything a reader compares runs by. `seconds` is the wall time of the run."""
+    """All iterations, each with its scores on all benchmarks. `seconds` is the wall time of the run."""
     layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
     read = ((step, read_manifest(store, layout, step)) for step in steps(run.spec))
     manifests = {step: manifest for step, manifest in read if manifest is not None}
     numbers = sorted({step.iteration for step in manifests})
+    evaluations = [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]
+    decided = {manifest.iteration: hits(store, manifest) for manifest in evaluations}
+    seed = decided.get(0, {})
+    scores = {manifest.iteration: _scores(store, manifest, decided[manifest.iteration], seed) for manifest in evaluations}
     choice = chosen(run.spec, manifests)
     return {
-        "iterations": [_iteration(run, store, layout, number, manifests) for number in numbers],
+        "iterations": [_iteration(run, store, layout, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
         "seconds": round(seconds, 1),
         "chosen": {"iteration": choice.iteration, "by": choice.by, "checkpoint": f"{store.uri}/{layout.checkpoint(choice.iteration)}"}
         if choice
         else None,
-        "paired": _paired(store, manifests),
+        "paired": _paired(decided[max(decided)], seed) if len(decided) > 1 else paired(()),
     }
 
 
-def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: int, manifests: dict[Step, Manifest]) -> Summary:
+def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: int, manifests: Mapping[Step, Manifest]) -> Summary:
     own = {step.stage: manifest for step, manifest in manifests.items() if step.iteration == number}
-    results = own[Stage.EVALUATE].results if Stage.EVALUATE in own else []
-    generated = manifests.get(PAIRS_STEP)
+    evaluated, generated = own.get(Stage.EVALUATE), manifests.get(PAIRS_STEP)
     return {
         "iteration": number,
-        **(_score(results[0]) if results else {}),
-        "overlap": {result.benchmark: result.overlap.model_dump() for result in results if result.overlap},
-        "validation": _strict(own[Stage.EVALUATE].validation) if Stage.EVALUATE in own else None,
+        "overlap": {result.benchmark: result.overlap.model_dump() for result in evaluated.results if result.overlap} if evaluated else {},
+        "validation": _strict(evaluated.validation) if evaluated else None,
         "pairs": generated.counts.get("pairs") if generated and number else None,
         "judgments": own[Stage.JUDGE].counts.get("judgments") if Stage.JUDGE in own else None,
         "kept": own[Stage.SELECT].counts.get("kept") if Stage.SELECT in own else None,
@@ -70,30 +78,7 @@ def _evidence(selected: Manifest | None) -> Summary:
 
 def _guesses(probe: dict[str, Guesses]) -> Summary:
     """By kind of pair."""
-    return {
-        kind: {**guessed.model_dump(), "interval": [round(end, 4) for end in wilson(guessed.correct, guessed.total)]}
-        for kind, guessed in probe.items()
-    }
-
-
-def _score(result: BenchmarkResult) -> Summary:
-    overall = result.overall
-    return {
-        "benchmark": result.benchmark,
-        **({"official": result.official.model_dump()} if result.official else {}),
-        "correct": overall.correct,
-        "total": overall.total,
-        "accuracy": round(overall.correct / overall.total, 4) if overall.total else 0.0,
-        "interval": [round(end, 4) for end in wilson(overall.correct, overall.total)],
-        "strict": {"correct": overall.strict_correct, "total": overall.pairs},
-        "unparsed": overall.unparsed,
-        "a_verdicts": overall.a_verdicts,
-        "parts": {name: {"correct": part.correct, "total": part.total} for name, part in result.parts.items()},
-        "baselines": {
-            name: {"correct": tally.correct, "total": tally.total}
-            for name, tally in (("always_a", result.always_a), ("longer_wins", result.longer_wins))
-        },
-    }
+    return {kind: {**guessed.model_dump(), "interval": _interval(guessed.correct, guessed.total)} for kind, guessed in probe.items()}
 
 
 def _strict(validation: BenchmarkResult | None) -> Summary | None:
@@ -101,78 +86,95 @@ def _strict(validation: BenchmarkResult | None) -> Summary | None:
     if validation is None:
         return None
     correct, total = validation.overall.strict_correct, validation.overall.pairs
-    return {"correct": correct, "total": total, "interval": [round(end, 4) for end in wilson(correct, total)]}
+    return {"correct": correct, "total": total, "interval": _interval(correct, total)}
 
 
-def _paired(store: ObjectStore, manifests: dict[Step, Manifest]) -> Paired:
-    """The last judge against the seed on the same pairs of all benchmarks, both orders (exact McNemar)."""
-    evaluations = [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]
-    if Step(0, Stage.EVALUATE) not in manifests or len(evaluations) < 2:  # noqa: PLR2004 - a comparison needs two
-        return paired(())
-    seed, last = hits(store, evaluations[0]), hits(store, evaluations[-1])
-    return paired((last[key], seed[key]) for key in seed.keys() & last.keys())
+def _scored(scores: list[Summary]) -> Summary:
+    """The first benchmark's numbers stand in the iteration itself too: most runs have one."""
+    return {**(scores[0] if scores else {}), "benchmarks": scores}
+
+
+def _scores(store: ObjectStore, manifest: Manifest, own: Hits, seed: Hits) -> list[Summary]:
+    """Every benchmark's numbers, each judge beside the seed on the same judgments (exact McNemar)."""
+    voted = hits(store, manifest, voted=True) if any(result.voted for result in manifest.results) else {}
+    scores = []
+    for result in manifest.results:
+        score = _score(result)
+        if manifest.iteration:
+            score["paired"] = _paired(own, seed, result.benchmark)
+        if result.voted:
+            score["voted"] = {**_score(result.voted), "paired": _paired(voted, seed, result.benchmark)}
+        scores.append(score)
+    return scores
+
+
+def _score(result: BenchmarkResult) -> Summary:
+    overall = result.overall
+    return {
+        "benchmark": result.benchmark,
+        "votes": result.votes,
+        **({"official": result.official.model_dump()} if result.official else {}),
+        **_share(overall),
+        "strict": {"correct": overall.strict_correct, "total": overall.pairs},
+        "unparsed": overall.unparsed,
+        "a_verdicts": overall.a_verdicts,
+        "lenient": _share(result.lenient),
+        "disagreements": result.disagreements,
+        "parts": {name: {"correct": part.correct, "total": part.total} for name, part in result.parts.items()},
+        "baselines": {
+            "random": {"expected": by_chance(result), "total": overall.total},
+            "always_a": _share(result.always_a),
+            "longer_wins": _share(result.longer_wins),
+        },
+    }
+
+
+def _share(tally: Tally) -> Summary:
+    return {
+        "correct": tally.correct,
+        "total": tally.total,
+        "accuracy": round(tally.correct / tally.total, 4) if tally.total else 0.0,
+        "interval": _interval(tally.correct, tally.total),
+    }
+
+
+def _interval(correct: int, total: int) -> list[float]:
+    return [round(end, 4) for end in wilson(correct, total)]
 
 
 def against_seed(store: ObjectStore, seed: Manifest, judge: Manifest) -> dict[str, Paired]:
-    """A judge against the seed by benchmark, both orders (exact McNemar)."""
+    """A judge against the seed by benchmark, on the same judgments (exact McNemar)."""
     before, after = hits(store, seed), hits(store, judge)
-    common = sorted(before.keys() & after.keys())
-    return {name: paired((after[key], before[key]) for key in common if key[0] == name) for name in dict.fromkeys(key[0] for key in common)}
+    return {result.benchmark: _paired(after, before, result.benchmark) for result in judge.results}
 
 
-def hits(store: ObjectStore, manifest: Manifest) -> Hits:
-    """Whether each (benchmark, pair, order) was decided right."""
-    verdicts: dict[tuple[str, str, str], list[Verdict | None]] = {}
+def _paired(ours: Hits, theirs: Hits, benchmark: str | None = None) -> Paired:
+    """One judge against another on the same judgments, of one benchmark or of all."""
+    common = [key for key in theirs.keys() & ours.keys() if benchmark in (None, key[0])]
+    return paired((ours[key], theirs[key]) for key in common)
+
+
+def hits(store: ObjectStore, manifest: Manifest, *, voted: bool = False) -> Hits:
+    """What of the benchmarks a judge decided right: by their own votes, or (`voted`) by those the seed is scored by once more.
+
+    The run's own held-out pairs are left out. They choose a judge, and what chooses does not measure.
+    """
+    votes = {result.benchmark: result.votes for result in manifest.results}
+    said: defaultdict[tuple[str, str], defaultdict[str, list[str | None]]] = defaultdict(lambda: defaultdict(list))
     for part in manifest.parts:
-        source = pa.BufferReader(store.read(part.key))
-        for row in pq.read_table(source, columns=["benchmark", "pair_id", "order", "verdict"]).to_pylist():
-            key = (row["benchmark"], row["pair_id"], row["order"])
-            verdicts.setdefault(key, []).append(Verdict(row["verdict"]) if row["verdict"] else None)
-    return {key: majority(votes) is Order(key[2]).gold for key, votes in verdicts.items()}
+        # Without the threads of read_table: a process that ended right after them was once aborted (machine under heavy load).
+        file = pq.ParquetFile(pa.BufferReader(store.read(part.key)))
+        for row in file.read(columns=[*COLUMNS], use_threads=False).to_pylist():
+            has_winner = row["order"] not in GOLD or row["correct"] is not None
+            measures = has_winner and row["benchmark"] in votes
+            if measures and (row["sample"] >= votes[row["benchmark"]]) is voted:
+                said[row["benchmark"], row["pair_id"]][row["order"]].append(row["verdict"])
+    return {(*item, order): right for item, votes_on in said.items() for order, right in _right(votes_on)}
 
 
-def table(summary: Summary) -> str:
-    """The iterations as a table for a terminal."""
-    rows = [["iteration", "pairs", "judgments", "kept", "correct", "accuracy", "95 % interval", "seconds"]]
-    for entry in summary["iterations"]:
-        low, high = entry.get("interval", (None, None))
-        rows.append([
-            str(entry["iteration"]) + (" (seed)" if entry["iteration"] == 0 else ""),
-            *(_cell(entry[name]) for name in ("pairs", "judgments", "kept")),
-            f"{entry['correct']}/{entry['total']}" if "correct" in entry else "-",
-            f"{entry['accuracy']:.3f}" if "accuracy" in entry else "-",
-            f"{low:.3f} to {high:.3f}" if low is not None else "-",
-            ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in entry["seconds"].items()),
-        ])  # fmt: skip
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *_parts(summary), _verdict(summary), *_choice(summary)])
-
-
-def _cell(value: int | None) -> str:
-    return "-" if value is None else str(value)
-
-
-def _parts(summary: Summary) -> list[str]:
-    scored = [entry for entry in summary["iterations"] if entry.get("parts")]
-    return [
-        f"{name}: " + ", ".join(f"{entry['parts'][name]['correct']}/{entry['parts'][name]['total']}" for entry in scored)
-        for name in (scored[0]["parts"] if scored else ())
-    ]
-
-
-def _choice(summary: Summary) -> list[str]:
-    """The judge to use, with the numbers of all that were chosen from."""
-    choice = summary["chosen"]
-    if choice is None:
-        return []
-    told = [(entry["iteration"], entry["validation"]) for entry in summary["iterations"] if entry["validation"]]
-    if choice["by"] == ChosenBy.LAST:
-        return [f"to use: iteration {choice['iteration']}, the last one; no pairs are held out to choose by"]
-    counts = ", ".join(f"iteration {number} {strict['correct']}/{strict['total']}" for number, strict in told)
-    return [f"to use: iteration {choice['iteration']}, by held-out pairs right in both orders: {counts}"]
-
-
-def _verdict(summary: Summary) -> str:
-    paired = summary["paired"]
-    return f"last judge against the seed: {paired['wins']} wins, {paired['losses']} losses, p = {paired['p']:.2g} (exact McNemar)"
+def _right(votes: Said) -> Iterator[tuple[str, bool]]:
+    """What of an item is decided, and whether right: both orders of a pair, each on its own, or a contest as a whole."""
+    if votes.keys() <= GOLD.keys():
+        yield from ((order, majority(said) == GOLD[order]) for order, said in votes.items())
+    else:
+        yield "", outcome(votes).right

@@ -68,7 +68,7 @@ EVALUATIONS = pa.schema(
         pa.field("verdict", pa.string()),
         pa.field("finish", pa.string(), nullable=False),
         pa.field("tokens", pa.int32(), nullable=False),
-        pa.field("correct", pa.bool_(), nullable=False),
+        pa.field("correct", pa.bool_()),
     ]
 )
 ROW_GROUP = 2048

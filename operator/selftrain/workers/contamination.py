@@ -1,24 +1,30 @@
 """What of the benchmarks an iteration's judge was trained on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 
 from selftrain.api.records import Overlap
 from selftrain.api.stages import Stage, Step
+from selftrain.method.contests import Contest
 from selftrain.method.overlap import Texts, overlaps
+from selftrain.method.pairs import HeldOut
 from selftrain.planning.steps import PAIRS_STEP
-from selftrain.storage.benchmarks import HeldOut
 from selftrain.workers.context import Context, finished
+from selftrain.workers.exams import Exam
 from selftrain.workers.rows import read_columns
 
 
-def contamination(context: Context, benchmarks: Mapping[str, Sequence[HeldOut]]) -> dict[str, Overlap]:
+def contamination(context: Context, benchmarks: Iterable[Exam]) -> dict[str, Overlap]:
     """Overlaps by benchmark; none for the seed, whose training data nobody here knows."""
     if context.work.iteration == 0:
         return {}
-    held_out = {
-        name: [Texts(pair["instruction"], (pair["chosen"], pair["rejected"])) for pair in known] for name, known in benchmarks.items()
-    }
+    held_out = {exam.name: [_texts(item) for item in exam.items] for exam in benchmarks}
     return overlaps(held_out, _trained_on(context))
+
+
+def _texts(item: HeldOut | Contest) -> Texts:
+    if isinstance(item, Contest):
+        return Texts(item.instruction, (*item.right, *item.wrong))
+    return Texts(item["instruction"], (item["chosen"], item["rejected"]))
 
 
 def _trained_on(context: Context) -> Iterator[Texts]:

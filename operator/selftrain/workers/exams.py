@@ -1,15 +1,17 @@
 """What a judge is scored on: the benchmarks, and the run's own pairs that are held out for the choice of a checkpoint."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from selftrain.api.records import VALIDATION, Split
-from selftrain.api.v1alpha1 import PairFormat
+from selftrain.api.records import VALIDATION, Drop, Split
+from selftrain.api.v1alpha1 import Mode, PairFormat
+from selftrain.method.contests import Contest
+from selftrain.method.pairs import LABELLED, HeldOut
 from selftrain.planning.steps import PAIRS_STEP
-from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.storage.benchmarks import read_items
 from selftrain.storage.commit import manifest_digest
 from selftrain.workers.context import Context, benchmark, finished, input_name
-from selftrain.workers.generate import LABELLED
 from selftrain.workers.rows import read_columns
 
 COLUMNS = ("pair_id", "instruction", "chosen", "rejected", "kind", "dropped", "split")
@@ -17,24 +19,39 @@ COLUMNS = ("pair_id", "instruction", "chosen", "rejected", "kind", "dropped", "s
 
 @dataclass(frozen=True)
 class Exam:
-    """Pairs that are scored together."""
+    """Items that are scored together: pairs, or contests of more answers."""
 
     name: str
-    pairs: Sequence[HeldOut]
+    items: Sequence[HeldOut] | Sequence[Contest]
     source: str
     """The name of the input that they are from."""
     digest: str
     votes: int = 1
+    again: int | None = None
+    """Votes by which the seed is scored once more; with several votes its own score is that already."""
     layout: PairFormat = PairFormat.PAIRS
+    mode: Mode = Mode.PAIRWISE
+    drops: Mapping[Drop, int] = field(default_factory=dict)
+    """Items of the file that are left out."""
 
 
 def read_benchmarks(context: Context) -> list[Exam]:
     """All benchmarks of the run."""
-    exams = []
-    for entry in context.work.spec.evaluate.benchmarks:
-        file = benchmark(context, entry.name, entry.uri)
-        pairs = read_benchmark(file.path, entry.format)
-        exams.append(Exam(entry.name, pairs, f"benchmark/{entry.name}", file.digest, entry.votes, entry.format))
+    exams, settings = [], context.work.spec.evaluate
+    for entry in settings.benchmarks:
+        file, drops = benchmark(context, entry.name, entry.uri), Counter[Drop]()
+        exam = Exam(
+            name=entry.name,
+            items=read_items(file.path, entry.format, drops),
+            source=f"benchmark/{entry.name}",
+            digest=file.digest,
+            votes=entry.votes,
+            again=settings.seed_votes if context.work.iteration == 0 and entry.votes == 1 else None,
+            layout=entry.format,
+            mode=entry.mode,
+            drops=drops,
+        )
+        exams.append(exam)
     return exams
 
 

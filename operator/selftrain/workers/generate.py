@@ -12,11 +12,11 @@ from selftrain.api.errors import UserError
 from selftrain.api.instructions import Instructions
 from selftrain.api.records import Drop, Split
 from selftrain.api.v1alpha1 import Labelled, Spec
-from selftrain.method.pairs import LABELLED
+from selftrain.method.pairs import LABELLED, HeldOut
 from selftrain.method.split import hold_out, split_of
 from selftrain.planning.steps import WEAKER_STEP
 from selftrain.prompts import Template, resolve, rewriting
-from selftrain.storage.benchmarks import HeldOut, read_benchmark
+from selftrain.storage.benchmarks import read_benchmark
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions

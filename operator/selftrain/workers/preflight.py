@@ -1,10 +1,15 @@
 """What the first stage checks before anything is computed, so that a wrong manifest is told within minutes."""
 
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
+from selftrain.api.records import Drop
+from selftrain.api.v1alpha1 import Spec
+from selftrain.method.questions import Prompt, prompts_of
 from selftrain.prompts import resolve
-from selftrain.storage.benchmarks import read_benchmark
+from selftrain.storage.benchmarks import read_items
 from selftrain.storage.open import probe
 from selftrain.workers.chat import load_tokenizer
 from selftrain.workers.context import Context, benchmark, freeze, seed, writers
@@ -21,18 +26,28 @@ def run(context: Context) -> None:
     """Check store, prompts, inputs and models, then freeze their digests in run.json."""
     spec = context.work.spec
     probe(context.store)
-    prompts = {**templates(spec), "judge": resolve(spec.prompts, "judge")}
+    exams: set[Prompt] = {"judge", *_exam_prompts(spec)}
+    prompts = templates(spec) | {name: resolve(spec.prompts, name) for name in exams}
     sources = read_sources(context)
-    left_out = {str(reason): count for reason, count in sources.drops.items()}
-    log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, left_out, len(sources.labelled))
+    log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, _told(sources.drops), len(sources.labelled))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
     for entry in spec.evaluate.benchmarks:
-        log.info("preflight: benchmark %s has %d pairs", entry.name, len(read_benchmark(files[entry.name].path, entry.format)))
+        drops: Counter[Drop] = Counter()
+        items = read_items(files[entry.name].path, entry.format, drops)
+        log.info("preflight: benchmark %s has %d items, left out: %s", entry.name, len(items), _told(drops))
     model = seed(context)
     _check_models(context, model.path)
     asked = {f"prompt/{name}": digest for name, digest in digests(prompts).items()}
     held_out = {f"benchmark/{name}": file.digest for name, file in files.items()}
     freeze(context, {**sources.digests, "model": model.digest, **held_out, **asked})
+
+
+def _exam_prompts(spec: Spec) -> list[Prompt]:
+    return prompts_of(spec.evaluate.benchmarks, validation=spec.held_out > 0)
+
+
+def _told(drops: Mapping[Drop, int]) -> dict[str, int]:
+    return {str(reason): count for reason, count in drops.items()}
 
 
 def _check_models(context: Context, model: Path) -> None:
@@ -41,8 +56,8 @@ def _check_models(context: Context, model: Path) -> None:
     judge = resolve(spec.prompts, "judge")
     tokenizer, facts = load_tokenizer(model), read_facts(model)
     check_room(tokenizer, facts, spec.judge, [judge])
-    if spec.evaluate.benchmarks:
-        check_room(tokenizer, facts, spec.evaluate, [judge])
+    if exams := _exam_prompts(spec):
+        check_room(tokenizer, facts, spec.evaluate, [resolve(spec.prompts, name) for name in exams])
     if spec.train.lora:
         check_targets(model, spec.train.lora)
     asked = {"generator": [*templates(spec).values()], "weaker": [resolve(spec.prompts, "answer")]}

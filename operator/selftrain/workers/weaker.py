@@ -42,7 +42,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
             for (shard, rows), sampled in sampler.sample(batches()):
                 stage.write(shard, made(rows, sampled))
     if (done := stage.complete()) is not None:
-        stage.commit(done, {"rows": sources.count + sum(sources.drops.values())}, sources.drops)
+        stage.commit(stage.manifest(done, {"rows": sources.count + sum(sources.drops.values())}, sources.drops))
 
 
 def made(rows: Sequence[Instruction], sampled: Sampled) -> Made:

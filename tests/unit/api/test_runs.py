@@ -12,7 +12,7 @@ import yaml
 from selftrain.api.errors import UserError
 from selftrain.api.load import run_of
 from selftrain.api.recipes import RECIPES
-from selftrain.api.v1alpha1 import RULES, Spec
+from selftrain.api.v1alpha1 import RULES, Mode, PairFormat, Spec
 
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 ROOT = Path(__file__).parents[3]
@@ -60,8 +60,9 @@ def test_every_rule_has_a_manifest_that_breaks_it() -> None:
     assert any("maxModelLength" in message for message in expected)
 
 
-def test_manifests_in_the_readme_are_accepted() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])
+def test_manifests_in_the_docs_are_accepted(page: str) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
         run_of(yaml.safe_load(block))
@@ -77,3 +78,8 @@ def test_null_is_the_same_as_absent() -> None:
     body = yaml.safe_load((RUNS / "good" / "smallest.yaml").read_text())
     body["spec"] |= {"generator": None, "iterations": None}
     assert run_of(body).spec.iterations == 5
+
+
+def test_every_format_and_mode_is_described() -> None:
+    page = (ROOT / "docs/benchmarks.md").read_text()
+    assert {f"| `{name}` |" for name in (*PairFormat, *Mode)} <= set(re.findall(r"^\| `[a-z0-9-]+` \|", page, re.MULTILINE))

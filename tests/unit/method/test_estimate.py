@@ -98,6 +98,12 @@ def test_held_out_pairs_are_judged_by_each_judge_but_the_seed() -> None:
     assert split - plain == pytest.approx(40 * KNOWN.usable * 2 * 2)
 
 
+def test_the_seeds_votes_are_asked_once() -> None:
+    evaluate = yaml.safe_load(DEMO.read_text())["spec"]["evaluate"]
+    plain, voted = found(evaluate=evaluate), found(evaluate=evaluate | {"seedVotes": 32})
+    assert voted[Stage.EVALUATE].items == plain[Stage.EVALUATE].items + 2 * 160 * 32
+
+
 def test_a_70b_run_has_the_papers_size() -> None:
     """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
     body = yaml.safe_load((RUNS / "gpu-70b.yaml").read_text())

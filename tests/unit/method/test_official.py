@@ -18,8 +18,8 @@ def ruled(name: str, subset: str, first: Verdict | None, second: Verdict | None)
 
 
 def test_plain_pairs_have_no_score_of_their_own() -> None:
-    assert official(PairFormat.PAIRS, ruled("1", "", A, B)) is None
-    assert official(PairFormat.HELPSTEER2, ruled("1", "", A, B)) is None
+    assert official(PairFormat.PAIRS, ruled("1", "", A, B), {}) is None
+    assert official(PairFormat.HELPSTEER2, ruled("1", "", A, B), {}) is None
 
 
 def test_rewardbench_counts_one_order_an_item_and_half_for_no_verdict() -> None:
@@ -28,11 +28,11 @@ def test_rewardbench_counts_one_order_an_item_and_half_for_no_verdict() -> None:
     assert 0.45 < sum(order is Order.AB for order in orders) / len(orders) < 0.55
     always_a = [row for name in names for row in ruled(name, name.partition("/")[0], A, A)]
     silent = [row for name in names for row in ruled(name, name.partition("/")[0], None, None)]
-    scored = official(PairFormat.REWARDBENCH, always_a)
+    scored = official(PairFormat.REWARDBENCH, always_a, {})
     assert scored is not None
     assert scored.complete
     assert scored.parts["hep-go"] == sum(stored_order(f"hep-go/{number}") is Order.AB for number in range(164)) / 164
-    told = official(PairFormat.REWARDBENCH, silent)
+    told = official(PairFormat.REWARDBENCH, silent, {})
     assert told is not None
     assert told.overall == pytest.approx(0.5)
 
@@ -44,7 +44,7 @@ def test_judgebench_lets_one_right_order_outweigh_a_missing_one() -> None:
         *ruled("3", "mmlu-pro", A, B),
         *ruled("4", "mmlu-pro", B, A),
     ]
-    scored = official(PairFormat.JUDGEBENCH, rulings)
+    scored = official(PairFormat.JUDGEBENCH, rulings, {})
     assert scored is not None
     assert (scored.overall, scored.parts) == (0.5, {"mmlu-pro": 0.5})
 
@@ -55,7 +55,19 @@ def test_rm_bench_wins_by_order() -> None:
     for domain, i, j in product(rmbench.DOMAINS, rmbench.STYLES, rmbench.STYLES):
         verdicts = (A, B) if i > j else (B, A) if i < j else (A, A)
         rulings += ruled(rmbench.cell_name(f"{domain}/1", i, j), domain, *verdicts)
-    scored = official(PairFormat.RM_BENCH, rulings)
+    scored = official(PairFormat.RM_BENCH, rulings, {})
     assert scored is not None
     assert {level: scored.parts[level] for level in rmbench.LEVELS} == {"easy": 1, "normal": 0.5, "hard": 0}
     assert scored.overall == pytest.approx(0.5)
+
+
+def test_mt_bench_is_agreement_with_every_person() -> None:
+    """Opposite verdicts in the two orders are a tie, and a missing one agrees with nobody."""
+    rulings = [*ruled("1", "turn 1", A, B), *ruled("2", "turn 1", A, A), *ruled("3", "turn 2", B, A), *ruled("4", "turn 2", None, B)]
+    people = {"1": ["chosen", "chosen", "rejected"], "2": ["tie", "chosen"], "3": ["rejected"], "4": ["chosen"]}
+    scored = official(PairFormat.MT_BENCH, rulings, people)
+    assert scored is not None
+    assert scored.overall == pytest.approx(4 / 7)
+    assert scored.parts == pytest.approx(
+        {"turn 1 with ties": 3 / 5, "turn 1 without ties": 2 / 3, "turn 2 with ties": 1 / 2, "turn 2 without ties": 1 / 2}
+    )

@@ -16,6 +16,7 @@ def counted(held_out: Texts, *training: Texts) -> tuple[int, int]:
 def test_thirteen_words_in_common_are_found_wherever_they_stand() -> None:
     assert counted(Texts("Q", ("yes", f"So: {LONG}, as said")), Texts(f"before {LONG} after", NOTHING)) == (0, 1)
     assert counted(Texts(f"Please {LONG}?", NOTHING), Texts("Q", ("", LONG.upper().replace(" ", ", ")))) == (1, 0)
+    assert counted(Texts("Q", ("a", "b", "c", LONG)), Texts("P", (LONG, ""))) == (0, 1), "the last of four answers too"
     assert counted(Texts(LONG, NOTHING), Texts(LONG.rpartition(" ")[0] + " other", NOTHING)) == (0, 0)
 
 

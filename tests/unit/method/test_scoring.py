@@ -24,6 +24,8 @@ def test_majority() -> None:
     assert majority([A, B]) is None, "a tie is no verdict"
     assert majority([None]) is None
     assert majority([]) is None
+    assert majority(["C", "A", "C", "B"]) == "C"
+    assert majority(["C", "A", "B"]) is None
 
 
 def test_scores() -> None:
@@ -65,3 +67,11 @@ def test_parts_and_orders_add_up(pairs: list[tuple[Verdict | None, Verdict | Non
         assert whole == sum(getattr(part, count) for part in result.parts.values())
         assert whole == sum(getattr(part, count) for part in result.orders.values())
     assert result.always_a.correct * 2 == result.always_a.total
+
+
+def test_the_lenient_reading_stands_beside_the_strict_one() -> None:
+    said_both = [Ruling("1", "", Order.AB, None, 1, 2, A, 2), Ruling("1", "", Order.BA, B, 1, 2, B, 1)]
+    result = score("held-out", 3, said_both)
+    assert (result.overall.correct, result.overall.unparsed) == (1, 1)
+    assert (result.lenient.correct, result.lenient.unparsed) == (2, 0)
+    assert result.disagreements == 3

@@ -13,10 +13,11 @@ from selftrain.api.instructions import Category
 from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.recipes import NegativeKind
 from selftrain.method.classes import LABELS, LENGTHS
+from selftrain.method.verdict import LETTERS, RATINGS, parse_rating
 from selftrain.prompts import PromptName, Template, resolve, rewriting
 
 NAMES: tuple[PromptName, ...] = get_args(PromptName)
-VALUES = {"instruction": "i", "scale": "10", "answer": "x", "change": "c", "answer_a": "a", "answer_b": "b"}
+VALUES = {"instruction": "i", "scale": "10", "answer": "x", "change": "c"} | {f"answer_{letter}": letter for letter in "abcd"}
 REWRITING = [kind for kind in NegativeKind if kind.rewrites]
 
 
@@ -39,6 +40,9 @@ def test_built_in_templates_say_what_the_parsers_read() -> None:
     assert all(tag in rewrite for tag in ("<answer>", "</answer>"))
     assert "[[A]]" in judge
     assert "[[B]]" in judge
+    ranking, rating = (resolve(Prompts(), name).user for name in ("ranking", "rating"))
+    assert all(f"[[{letter}]]" in ranking for letter in LETTERS)
+    assert parse_rating(rating) in RATINGS
 
 
 def test_the_built_in_classification_names_all_that_the_parser_knows() -> None:
@@ -72,6 +76,8 @@ def test_placeholders_may_stand_in_the_system_message() -> None:
         ("judge", "{{instruction}} {{answer_a}}", "{{answer_b}}"),
         ("judge", "{{instruction}} {{answer_a}} {{answer_b}} {{answer}}", "{{answer}}"),
         ("variation", "{{instruction}} {{anwser}}", "{{anwser}}"),
+        ("ranking", "{{instruction}} {{answer_a}} {{answer_b}} {{answer_c}}", "{{answer_d}}"),
+        ("rating", "{{instruction}}", "{{answer}}"),
     ],
 )
 def test_a_wrong_placeholder_is_named(name: PromptName, user: str, word: str) -> None:

@@ -1,100 +1,211 @@
-"""What a run is summed up as, from manifests and judgments in a folder."""
+"""What is told about a finished run: counts, intervals and paired tests for every judge on every benchmark, and the choice of one."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from selftrain.api.load import run_of
 from selftrain.api.names import Layout
-from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Tally
+from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Order, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
-from selftrain.report.summary import summarize, table
+from selftrain.report.summary import summarize
+from selftrain.report.table import table
 from selftrain.storage.commit import commit, write_shard
 from selftrain.storage.folder import FolderStore
 from selftrain.storage.protocol import ObjectStore
 from selftrain.storage.tables import EVALUATIONS, write_table
 
+WORK = "0" * 64
+SPEC = {
+    "iterations": 2,
+    "model": {"uri": "s3://bucket/model"},
+    "store": {"uri": "s3://bucket/runs"},
+    "instructions": {"uri": "s3://bucket/i.jsonl"},
+    "evaluate": {"benchmarks": [{"name": name, "uri": "s3://bucket/b.jsonl"} for name in ("near", "far")]},
+}
+INSTRUCTIONS = {"uri": "s3://bucket/i.jsonl", "validation": 3}
 LAYOUT = Layout("default", "small", "local")
-BENCHMARK = {"benchmarks": [{"name": "held-out", "uri": "s3://b/p.jsonl"}]}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ObjectStore:
-    return FolderStore(tmp_path)
 
 
 def a_run(**spec: Any) -> SelfTrainRun:
-    base = {"model": {"uri": "s3://b/m"}, "store": {"uri": "s3://bucket/runs"}, "instructions": {"uri": "s3://b/i.jsonl"}, "iterations": 2}
-    return SelfTrainRun.model_validate({"metadata": {"name": "small"}, "spec": {**base, **spec}})
+    return run_of({"apiVersion": "selftrain.dev/v1alpha1", "kind": "SelfTrainRun", "metadata": {"name": "small"}, "spec": SPEC | spec})
+
+
+RUN = a_run()
+
+
+def judged(benchmark: str, verdicts: str, sample: int = 0) -> list[dict[str, Any]]:
+    """One pair a letter pair: what was said in the two orders, `-` for nothing."""
+    return [
+        {
+            "benchmark": benchmark,
+            "pair_id": f"p{place // 2}",
+            "order": tuple(Order)[place % 2].value,
+            "sample": sample,
+            "trace": "",
+            "verdict": None if said == "-" else said,
+            "finish": "stop",
+            "tokens": 1,
+            "correct": said == "AB"[place % 2],
+        }
+        for place, said in enumerate(verdicts)
+    ]
+
+
+def result(benchmark: str, correct: int, total: int, **more: Any) -> BenchmarkResult:
+    tally = Tally(correct=correct, total=total, pairs=total // 2)
+    fields = {"overall": tally, "lenient": tally, "always_a": Tally(correct=total // 2, total=total), "longer_wins": tally, **more}
+    return BenchmarkResult(benchmark=benchmark, votes=1, **fields)
+
+
+def decided(benchmark: str, right: list[bool]) -> list[dict[str, Any]]:
+    """Pairs that are decided right or wrong, both orders alike."""
+    return judged(benchmark, "".join("AB" if one else "BA" for one in right))
+
+
+def strictly(benchmark: str, right: list[bool]) -> BenchmarkResult:
+    """The result of these pairs."""
+    told = result(benchmark, 2 * sum(right), 2 * len(right))
+    return told.model_copy(update={"overall": told.overall.model_copy(update={"strict_correct": sum(right)})})
 
 
 def trained(store: ObjectStore) -> None:
     for step in (Step(1, Stage.GENERATE), *(Step(n, stage) for n in (1, 2) for stage in (Stage.JUDGE, Stage.SELECT, Stage.TRAIN))):
-        done = Manifest(run="small", iteration=step.iteration, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[])
-        commit(store, LAYOUT, done)
+        commit(store, LAYOUT, Manifest(run="small", iteration=step.iteration, stage=step.stage, attempt=1, work=WORK, inputs={}, parts=[]))
 
 
-def evaluated(store: ObjectStore, path: Path, iteration: int, right: dict[str, list[bool]]) -> None:
-    """An evaluation in which the pairs of each exam are decided right or wrong, both orders alike."""
-    step = Step(iteration, Stage.EVALUATE)
-    rows = [
-        {
-            "benchmark": name, "pair_id": str(number), "order": order, "sample": 0, "trace": "", "finish": "stop", "tokens": 1,
-            "verdict": order[0 if decided else 1], "correct": decided,
-        }
-        for name, decisions in right.items()
-        for number, decided in enumerate(decisions)
-        for order in ("AB", "BA")
-    ]  # fmt: skip
-    count = write_table(rows, EVALUATIONS, path)
-    part = write_shard(store, LAYOUT, step, 0, path, work="0" * 64, of=1, rows=count).part
-    told = {
-        name: BenchmarkResult(
-            benchmark=name, votes=1,
-            overall=Tally(correct=2 * sum(said), total=2 * len(said), strict_correct=sum(said), pairs=len(said)),
-        )
-        for name, said in right.items()
-    }  # fmt: skip
+def examined(store: FolderStore, folder: Path, iteration: int, right: dict[str, list[bool]]) -> None:
+    """An evaluation by what was decided right in each exam."""
+    rows = [row for name, known in right.items() for row in decided(name, known)]
+    told = {name: strictly(name, known) for name, known in right.items()}
     validation = told.pop(VALIDATION, None)
+    evaluated(store, folder, iteration, rows, list(told.values()), validation)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    """The seed is right in 2 of 4 on near, its votes in 3; both judges in all 4, and on far the last one loses both."""
+    made = FolderStore(tmp_path)
+    voted = result("near", 3, 4).model_copy(update={"votes": 3})
+    seed = [result("near", 2, 4, voted=voted, disagreements=1), result("far", 2, 2, parts={"x": Tally(correct=2, total=2)})]
+    rows = [*judged("near", "AABB"), *(row for sample in (1, 2, 3) for row in judged("near", "ABBB", sample)), *judged("far", "AB")]
+    evaluated(made, tmp_path, 0, rows, seed)
+    better = [result("near", 4, 4), result("far", 2, 2, parts={"x": Tally(correct=2, total=2)})]
+    evaluated(made, tmp_path, 1, [*judged("near", "ABAB"), *judged("far", "AB")], better)
+    worse = [result("near", 4, 4), result("far", 0, 2, parts={"x": Tally(correct=0, total=2)})]
+    evaluated(made, tmp_path, 2, [*judged("near", "ABAB"), *judged("far", "B-")], worse)
+    return made
+
+
+def evaluated(
+    store: FolderStore, folder: Path, iteration: int, rows: list[dict[str, Any]], results: list[BenchmarkResult],
+    validation: BenchmarkResult | None = None,
+) -> None:  # fmt: skip
+    step, path = Step(iteration, Stage.EVALUATE), folder / f"{iteration}.parquet"
+    shard = write_shard(store, LAYOUT, step, 0, path, work=WORK, of=1, rows=write_table(rows, EVALUATIONS, path))
     manifest = Manifest(
-        run="small", iteration=iteration, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[part],
-        results=list(told.values()), validation=validation,
+        run="small", iteration=iteration, stage=Stage.EVALUATE, attempt=1, work=WORK, inputs={}, parts=[shard.part],
+        results=results, validation=validation,
     )  # fmt: skip
-    commit(store, LAYOUT, manifest)
+    assert commit(store, LAYOUT, manifest)
 
 
-def test_the_judge_to_use_is_told_with_what_it_was_chosen_by(store: ObjectStore, tmp_path: Path) -> None:
+def test_every_judge_is_compared_with_the_seed_on_every_benchmark(store: FolderStore) -> None:
+    iterations = summarize(RUN, store, 1.0)["iterations"]
+    told = [{score["benchmark"]: score.get("paired") for score in entry["benchmarks"]} for entry in iterations]
+    nothing = {"wins": 0, "losses": 0, "p": 1.0}
+    assert told == [
+        {"near": None, "far": None},
+        {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": nothing},
+        {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": {"wins": 0, "losses": 2, "p": 0.5}},
+    ]
+
+
+def test_the_seeds_votes_are_a_judge_of_their_own(store: FolderStore) -> None:
+    near = summarize(RUN, store, 1.0)["iterations"][0]["benchmarks"][0]
+    assert (near["correct"], near["voted"]["correct"], near["voted"]["votes"]) == (2, 3, 3)
+    assert near["voted"]["paired"] == {"wins": 1, "losses": 0, "p": 1.0}
+
+
+def test_the_last_judge_is_compared_on_all_benchmarks_together(store: FolderStore) -> None:
+    assert summarize(RUN, store, 1.0)["paired"] == {"wins": 2, "losses": 2, "p": 1.0}
+
+
+def test_scores_come_with_intervals_both_readings_and_baselines(store: FolderStore) -> None:
+    entry = summarize(RUN, store, 1.0)["iterations"][0]
+    near = entry["benchmarks"][0]
+    assert entry["correct"] == near["correct"] == 2, "the first benchmark stands in the iteration itself"
+    assert near["interval"] == [0.15, 0.85]
+    assert (near["lenient"]["correct"], near["disagreements"]) == (2, 1)
+    assert near["baselines"]["random"] == {"expected": 2.0, "total": 4}
+    assert near["baselines"]["always_a"]["correct"] == 2
+
+
+def test_the_tables_show_each_judge_in_a_line(store: FolderStore) -> None:
+    lines = [line.split("  ") for line in table(summarize(RUN, store, 1.0)).splitlines()]
+    firsts = [line[0] for line in lines]
+    judges = ["random, expected", "always A", "longer wins", "seed"]
+    assert firsts[:4] == ["iteration", "seed", "1", "2"]
+    near, far = firsts.index("near"), firsts.index("far")
+    assert firsts[near + 1 : near + 8] == [*judges, "seed, 3 votes", "1", "2"]
+    assert firsts[far + 1 : far + 7] == [*judges, "1", "2"]
+    assert lines[near + 6][-1].strip() == "2 won, 0 lost, p = 0.5"
+    assert "x: 2/2, 2/2, 0/2" in firsts
+    assert firsts[-1] == "last judge against the seed: 2 won, 2 lost, p = 1 (exact McNemar)"
+
+
+def test_a_run_that_has_only_begun_has_a_summary_too(tmp_path: Path) -> None:
+    summary = summarize(RUN, FolderStore(tmp_path), 1.0)
+    assert summary == {"iterations": [], "seconds": 1.0, "chosen": None, "paired": {"wins": 0, "losses": 0, "p": 1.0}}
+    assert "0 won, 0 lost" in table(summary)
+
+
+def test_items_with_many_answers_are_compared_as_a_whole(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    for iteration, ratings in ((0, ("5", "5")), (1, ("6", "5"))):
+        rows = [row | {"order": key, "verdict": said, "correct": None} for row in judged("near", "A")
+                for key, said in zip(("right-1", "wrong-1"), ratings, strict=True)]  # fmt: skip
+        evaluated(store, tmp_path, iteration, rows, [result("near", iteration, 1, random=0.25)])
+    summary = summarize(RUN, store, 1.0)
+    seed, first = (entry["benchmarks"][0] for entry in summary["iterations"])
+    assert "  -            0/1" in table(summary), "such items have no two orders"
+    assert first["paired"] == {"wins": 1, "losses": 0, "p": 1.0}
+    assert seed["baselines"]["random"] == {"expected": 0.25, "total": 1}
+
+
+def test_the_judge_to_use_is_told_with_what_it_was_chosen_by(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
     trained(store)
-    evaluated(store, tmp_path / "rows", 0, {"held-out": [True, False]})
-    evaluated(store, tmp_path / "rows", 1, {"held-out": [False, False], VALIDATION: [True, True, False]})
-    evaluated(store, tmp_path / "rows", 2, {"held-out": [True, True], VALIDATION: [False, True, False]})
-    run = a_run(evaluate=BENCHMARK, instructions={"uri": "s3://b/i.jsonl", "validation": 3})
-    summary = summarize(run, store, 1.0)
+    examined(store, tmp_path, 0, {"near": [True, False]})
+    examined(store, tmp_path, 1, {"near": [False, False], VALIDATION: [True, True, False]})
+    examined(store, tmp_path, 2, {"near": [True, True], VALIDATION: [False, True, False]})
+    summary = summarize(a_run(instructions=INSTRUCTIONS), store, 1.0)
     assert summary["chosen"] == {"iteration": 1, "by": "validation", "checkpoint": f"{store.uri}/{LAYOUT.checkpoint(1)}"}
     assert [entry["validation"] and entry["validation"]["correct"] for entry in summary["iterations"]] == [None, 2, 1]
     assert [entry["correct"] for entry in summary["iterations"]] == [2, 0, 4], "of the benchmark alone"
+    assert [[score["benchmark"] for score in entry["benchmarks"]] for entry in summary["iterations"]] == [["near"]] * 3
     assert (summary["paired"]["wins"], summary["paired"]["losses"]) == (2, 0)
     assert table(summary).endswith("to use: iteration 1, by held-out pairs right in both orders: iteration 1 2/3, iteration 2 1/3")
 
 
-def test_without_held_out_pairs_the_last_judge_is_to_be_used_and_it_says_why(store: ObjectStore, tmp_path: Path) -> None:
+def test_without_held_out_pairs_the_last_judge_is_to_be_used_and_it_says_why(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
     trained(store)
     for iteration in (0, 1, 2):
-        evaluated(store, tmp_path / "rows", iteration, {"held-out": [True]})
-    summary = summarize(a_run(evaluate=BENCHMARK), store, 1.0)
+        examined(store, tmp_path, iteration, {"near": [True]})
+    summary = summarize(RUN, store, 1.0)
     assert (summary["chosen"]["iteration"], summary["chosen"]["by"]) == (2, "last")
     assert table(summary).endswith("to use: iteration 2, the last one; no pairs are held out to choose by")
 
 
-def test_judges_without_a_benchmark_are_not_compared_with_a_seed_that_was_not_scored(store: ObjectStore, tmp_path: Path) -> None:
+def test_judges_without_a_benchmark_are_not_compared_with_a_seed_that_was_not_scored(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
     trained(store)
-    evaluated(store, tmp_path / "rows", 1, {VALIDATION: [False, False]})
-    evaluated(store, tmp_path / "rows", 2, {VALIDATION: [True, True]})
-    summary = summarize(a_run(instructions={"uri": "s3://b/i.jsonl", "validation": 3}), store, 1.0)
+    examined(store, tmp_path, 1, {VALIDATION: [False, False]})
+    examined(store, tmp_path, 2, {VALIDATION: [True, True]})
+    summary = summarize(a_run(instructions=INSTRUCTIONS, evaluate={}), store, 1.0)
     assert summary["paired"] == {"wins": 0, "losses": 0, "p": 1.0}
     assert summary["chosen"]["iteration"] == 2
-
-
-def test_nothing_is_chosen_before_a_judge_is_there(store: ObjectStore) -> None:
-    assert summarize(a_run(), store, 1.0)["chosen"] is None
+    assert "iteration 2 2/2" in table(summary)

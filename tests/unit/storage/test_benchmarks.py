@@ -1,16 +1,19 @@
 """Held-out pairs from files in their published layouts."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from helpers.files import WRITERS, Row, Writer, as_lines
+from helpers.published import BEST_OF_FOUR, PAIR, ROWS, TIED, VOTE, said
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import PairFormat
-from selftrain.storage.benchmarks import read_benchmark
-
-PAIR: Row = {"id": "p1", "instruction": "i", "chosen": "good", "rejected": "bad", "subset": "s"}
+from selftrain.method.contests import Contest
+from selftrain.method.pairs import has_winner
+from selftrain.storage.benchmarks import read_benchmark, read_contests, read_items
 
 
 @WRITERS
@@ -57,58 +60,28 @@ def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.BENCHMARK_INVALID
 
 
-PUBLISHED: dict[PairFormat, tuple[list[Row], list[tuple[str, str, str, str | None]]]] = {
-    PairFormat.REWARDBENCH: (
-        [{"prompt": "x", "chosen": "good", "chosen_model": "m", "rejected": "bad", "rejected_model": "n", "subset": "hep-go", "id": 7}],
-        [("hep-go/7", "good", "bad", "hep-go")],
-    ),
-    PairFormat.JUDGEBENCH: (
-        [
-            {
-                "pair_id": "u1",
-                "source": "mmlu-pro-law",
-                "question": "x",
-                "response_A": "a",
-                "response_B": "b",
-                "label": "B>A",
-                "original_id": 1,
-            },
-            {
-                "pair_id": "u2",
-                "source": "livecodebench",
-                "question": "x",
-                "response_A": "a",
-                "response_B": "b",
-                "label": "A>B",
-                "original_id": 2,
-            },
-        ],
-        [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
-    ),
-    PairFormat.RM_BENCH: (
-        [{"id": 3, "prompt": "x", "chosen": ["c0", "c1", "c2"], "rejected": ["r0", "r1", "r2"], "domain": "safety-refuse"}],
-        [(f"safety-refuse/3/{i}-{j}", f"c{i}", f"r{j}", "safety") for i in range(3) for j in range(3)],
-    ),
-    PairFormat.HELPSTEER2: (
-        [
-            {"prompt": "x", "response": "poor", "helpfulness": 1, "verbosity": 2},
-            {"prompt": "x", "response": "fine", "helpfulness": 4, "verbosity": 2},
-            {"prompt": "x", "response": "one", "helpfulness": 3, "verbosity": 2},
-            {"prompt": "x", "response": "two", "helpfulness": 3, "verbosity": 2},
-            {"prompt": "x", "response": "fine", "helpfulness": 2, "verbosity": 2},
-            {"prompt": "x", "response": "poor", "helpfulness": 0, "verbosity": 2},
-        ],
-        [("1", "fine", "poor", None), ("5", "fine", "poor", None)],
-    ),
+EXPECTED: dict[PairFormat, list[tuple[str, str, str, str | None]]] = {
+    PairFormat.REWARDBENCH: [("hep-go/7", "good", "bad", "hep-go")],
+    PairFormat.JUDGEBENCH: [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
+    PairFormat.RM_BENCH: [(f"safety-refuse/3/{i}-{j}", f"c{i}", f"r{j}", "safety") for i in range(3) for j in range(3)],
+    PairFormat.HELPSTEER2: [("1", "fine", "poor", None), ("5", "fine", "poor", None)],
+    PairFormat.PPE: [("q1", "b", "a", "German"), ("q3", "a", "", "German")],
+    PairFormat.PPE_CORRECTNESS: [("5/1-0", "b", "a", None), ("5/1-2", "b", "c", None)],
+}
+LEFT_OUT = {
+    PairFormat.HELPSTEER2: {Drop.TIE: 1},
+    PairFormat.PPE: {Drop.TIE: 1, Drop.SAME_ANSWER: 1},
+    PairFormat.PPE_CORRECTNESS: {Drop.DUPLICATE: 1},
 }
 
 
 @WRITERS
-@pytest.mark.parametrize("layout", PUBLISHED)
+@pytest.mark.parametrize("layout", EXPECTED)
 def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) -> None:
-    rows, expected = PUBLISHED[layout]
-    pairs = read_benchmark(write(tmp_path / "file", rows), layout)
-    assert [(pair["id"], pair["chosen"], pair["rejected"], pair["subset"]) for pair in pairs] == expected
+    drops: Counter[Drop] = Counter()
+    pairs = read_benchmark(write(tmp_path / "file", ROWS[layout]), layout, drops)
+    assert drops == LEFT_OUT.get(layout, {})
+    assert [(pair["id"], pair["chosen"], pair["rejected"], pair["subset"]) for pair in pairs] == EXPECTED[layout]
     assert {pair["instruction"] for pair in pairs} == {"x"}
 
 
@@ -123,10 +96,89 @@ def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) ->
         (PairFormat.RM_BENCH, {"rejected": ["one", "", "three"]}, "line 1: column rejected has no text"),
         (PairFormat.HELPSTEER2, {"helpfulness": "very"}, "line 1: column helpfulness has no number"),
         (PairFormat.HELPSTEER2, {"prompt": "y"}, "line 1: the next row has another prompt"),
+        (PairFormat.PPE, {"winner": "n"}, "line 1: winner is 'n'"),
+        (PairFormat.PPE, {"response_1": None}, "line 1: column response_1 has no text"),
+        (PairFormat.PPE, {"language": None}, "line 1: column language has no text"),
+        (PairFormat.PPE_CORRECTNESS, {"scores": None}, "line 1: columns scores and sampled_conflict_pairs have no lists"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[0, 2]]}, r"line 1: \[0, 2\] in sampled_conflict_pairs names no right"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[1, 3]]}, r"line 1: \[1, 3\] in sampled_conflict_pairs names no right"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": ["01"]}, "line 1: 01 in sampled_conflict_pairs names no right"),
+        (PairFormat.PPE_CORRECTNESS, {"response_2": None}, "line 1: column response_2 has no text"),
     ],
 )
 def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: PairFormat, change: Row, says: str) -> None:
-    rows, _ = PUBLISHED[layout]
+    rows = ROWS[layout]
     with pytest.raises(UserError, match=says) as caught:
         read_benchmark(as_lines(tmp_path / "file", [rows[0] | change, *rows[1:]]), layout)
     assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+@WRITERS
+def test_reward_bench_2_has_items_with_many_answers(tmp_path: Path, write: Writer) -> None:
+    expected = [
+        Contest("Factuality/12", "Factuality", "x", ["r"], ["a", "b", "b"]),
+        Contest("Ties/tied:3", "Ties", "x", ["r", "s"], ["a"]),
+    ]
+    path = write(tmp_path / "file", [BEST_OF_FOUR, TIED])
+    assert read_contests(path) == read_items(path, PairFormat.REWARDBENCH2, Counter()) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"subset": "Law"}, "line 2: RewardBench 2 has no subset 'Law'"),
+        ({"id": "7"}, "line 2: id '7' of a Ties row is neither ref:N nor tied:N"),
+        ({"subset": "Math"}, "line 2: 2 chosen and 1 rejected answers"),
+        ({"chosen": []}, "line 2: column chosen has no list of texts"),
+        ({"rejected": "a"}, "line 2: column rejected has no list of texts"),
+        ({"rejected": [" "]}, "line 2: column rejected has no text"),
+        ({"rejected": ["s"]}, "line 2: chosen and rejected are the same"),
+        ({"prompt": ""}, "line 2: column prompt has no text"),
+        (BEST_OF_FOUR, "line 2: id Factuality/12 has been used before"),
+    ],
+)
+def test_items_that_are_not_of_reward_bench_2_are_named(tmp_path: Path, change: Row, says: str) -> None:
+    path = as_lines(tmp_path / "file", [BEST_OF_FOUR, TIED | change])
+    with pytest.raises(UserError, match=says) as caught:
+        read_contests(path)
+    assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+@WRITERS
+def test_votes_on_the_same_answers_are_one_pair(tmp_path: Path, write: Writer) -> None:
+    first, second = read_benchmark(write(tmp_path / "file", ROWS[PairFormat.MT_BENCH]), PairFormat.MT_BENCH)
+    assert first == {"id": "81/1/m/n", "instruction": "q1", "chosen": "n1", "rejected": "m1", "subset": "turn 1",
+                     "people": ["chosen", "chosen", "tie", "rejected"]}  # fmt: skip
+    assert (second["instruction"], second["chosen"]) == ("Turn 1: q1\n\nTurn 2: q2", "Turn 1: m1\n\nTurn 2: m2")
+    assert has_winner(first)
+    assert has_winner(second)
+
+
+@pytest.mark.parametrize("winners", [["tie"], ["model_a", "model_b"], ["tie", "tie", "model_a", "model_b"]])
+def test_where_people_disagree_there_is_no_winner(tmp_path: Path, winners: list[str]) -> None:
+    [pair] = read_benchmark(as_lines(tmp_path / "file", [VOTE | {"winner": winner} for winner in winners]), PairFormat.MT_BENCH)
+    assert not has_winner(pair)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"turn": 3}, "line 1: turn is 3"),
+        ({"winner": "n"}, "line 1: winner is 'n'"),
+        ({"conversation_b": said("q1", "n1"), "turn": 2}, "line 1: column conversation_b has no conversation of 2 turns"),
+        ({"conversation_a": "m1"}, "line 1: column conversation_a has no conversation of 1 turns"),
+        ({"conversation_a": said("q1", " ")}, "line 1, conversation_a: column content has no text"),
+        ({"question_id": None}, "line 1: column question_id"),
+    ],
+)
+def test_votes_that_cannot_be_counted_are_named(tmp_path: Path, change: Row, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        read_benchmark(as_lines(tmp_path / "file", [VOTE | change]), PairFormat.MT_BENCH)
+    assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+@WRITERS
+def test_follow_bench_eval_fits_in_a_file_of_pairs_with_subsets(tmp_path: Path, write: Writer) -> None:
+    """The number of constraints, one to five, is the subset."""
+    pairs = read_benchmark(write(tmp_path / "file", [PAIR | {"id": f"{level}", "subset": f"level {level}"} for level in range(1, 6)]))
+    assert [pair["subset"] for pair in pairs] == [f"level {level}" for level in range(1, 6)]

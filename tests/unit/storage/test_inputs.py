@@ -1,6 +1,7 @@
 """Models and files that a run points at, and every way in which they can be missing, refused or unsafe."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -8,11 +9,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import constants
 
+from helpers.files import as_parquet
 from helpers.loopback import Answer, http_server
+from helpers.published import ROWS
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.v1alpha1 import StoreSpec
+from selftrain.api.v1alpha1 import PairFormat, StoreSpec
 from selftrain.storage import inputs, s3
+from selftrain.storage.benchmarks import read_items
 from selftrain.storage.digests import digest, model_digest
 from selftrain.storage.inputs import BENCHMARK, GENERATOR, INSTRUCTIONS, MODEL, Kind, resolve, resolve_files
 
@@ -273,6 +277,21 @@ HUB = {
 }
 
 
+PARQUET = "refs/convert/parquet"
+"""Where the Hub keeps every dataset as Parquet, whatever its owner brought."""
+BENCHMARK_FILES = {
+    PairFormat.REWARDBENCH: ("allenai/reward-bench", PARQUET, "default/filtered/0000.parquet"),
+    PairFormat.REWARDBENCH2: ("allenai/reward-bench-2", PARQUET, "default/test/0000.parquet"),
+    PairFormat.JUDGEBENCH: ("ScalerLab/JudgeBench", PARQUET, "default/gpt/0000.parquet"),
+    PairFormat.RM_BENCH: ("THU-KEG/RM-Bench", PARQUET, "default/train/0000.parquet"),
+    PairFormat.HELPSTEER2: ("nvidia/HelpSteer2", PARQUET, "default/validation/0000.parquet"),
+    PairFormat.MT_BENCH: ("lmsys/mt_bench_human_judgments", PARQUET, "default/human/0000.parquet"),
+    PairFormat.PPE: ("lmarena-ai/PPE-Human-Preference-V1", PARQUET, "default/test/0000.parquet"),
+    PairFormat.PPE_CORRECTNESS: ("lmarena-ai/PPE-MMLU-Pro-Best-of-K", "main", "data/train-00000-of-00001.parquet"),
+}
+"""Dataset, revision and file, as on the Hub. What stands in them here, helpers.published says."""
+
+
 def hub(path: str) -> Answer:
     """The Hub as far as its client asks: what is in a repository, and its files at one commit."""
     return HUB.get(path, _failure(404, "EntryNotFound" if "/resolve/" in path else "RepoNotFound"))
@@ -312,6 +331,23 @@ def test_several_files_of_a_dataset_are_downloaded_in_order(hub_reads: list[str]
     files = resolve_files("hf://datasets/owner/data@main/data/rows*.jsonl", FOLDER_STORE, tmp_path, INSTRUCTIONS)
     assert [path.read_bytes() for path in files] == [b"more", b"rows"]
     assert hub_reads
+
+
+@pytest.mark.usefixtures("hub_reads")
+@pytest.mark.parametrize("layout", BENCHMARK_FILES)
+def test_benchmarks_are_read_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: PairFormat) -> None:
+    repo, revision, file = BENCHMARK_FILES[layout]
+    here = as_parquet(tmp_path / "published", ROWS[layout])
+    monkeypatch.setitem(HUB, f"/api/datasets/{repo}/revision/{revision}", _listing([file]))
+    monkeypatch.setitem(HUB, f"/datasets/{repo}/resolve/{COMMIT}/{file}", _file(here.read_bytes()))
+    path = resolve(f"hf://datasets/{repo}@{revision}/{file}", FOLDER_STORE, tmp_path / "scratch", BENCHMARK)
+    items = read_items(path, layout, Counter())
+    assert items
+    assert items == read_items(here, layout, Counter())
+
+
+def test_every_published_layout_is_read_from_the_hub() -> None:
+    assert BENCHMARK_FILES.keys() == set(PairFormat) - {PairFormat.PAIRS}
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,22 @@ from huggingface_hub import ModelCard
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.records import Drop, Guesses, Manifest, Order, Overlap, Part
+from selftrain.api.records import Drop, Frozen, Guesses, Manifest, Order, Overlap, Part
 from selftrain.api.stages import Stage
+from selftrain.method.pairs import HeldOut
+from selftrain.report.summary import hits
 from selftrain.storage.commit import commit, read_manifest
 from selftrain.storage.digests import file_digest
-from selftrain.workers import evaluate, generate, judge, select, shards, weaker
+from selftrain.workers import evaluate, generate, judge, preflight, select, shards, weaker
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
+from selftrain.workers.exams import read_benchmarks
 from selftrain.workers.exits import Drained
 
 if TYPE_CHECKING:
     from conftest import Bench
+
+MICRO = Path(__file__).parents[2] / "fixtures/micro"
 
 
 def manifest(context: Context) -> Manifest:
@@ -731,3 +736,169 @@ def test_one_vote_is_greedy_and_more_are_sampled(bench: "Bench") -> None:
     context = bench.context(Stage.EVALUATE, iteration=0)
     evaluate.run(context, bench.load)
     assert Counter(row["sample"] for row in rows(context))[0] == 2 * Counter(row["sample"] for row in rows(context))[1]
+
+
+def test_both_readings_of_a_judgment_are_counted(bench: "Bench") -> None:
+    bench.engine.say = lambda _text, seed: "If it counts, [[A]], else [[B]]." if seed % 2 else "[[A]]"
+    context = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(context, bench.load)
+    _, voted = manifest(context).results
+    both = sum("else" in row["trace"] for row in rows(context) if row["benchmark"] == "voted")
+    assert 0 < both == voted.disagreements < 3 * voted.overall.total
+    assert (voted.lenient.correct, voted.lenient.a_verdicts) == (voted.overall.total / 2, voted.overall.total)
+    assert voted.overall.correct == voted.lenient.correct, "one clear A in three is a majority"
+
+
+SEED_VOTES = {"shards": 3, "maxTokens": 64, "seedVotes": 3, "benchmarks": [{"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"}]}
+
+
+def test_the_seed_votes_too_where_it_is_asked_for(bench: "Bench") -> None:
+    plain = bench.context(Stage.EVALUATE, iteration=0, store={"uri": f"file://{bench.folder}/plain"})
+    evaluate.run(plain, bench.load)
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=SEED_VOTES)
+    evaluate.run(context, bench.load)
+    [result] = manifest(context).results
+    assert result.voted is not None
+    assert (result.votes, result.voted.votes) == (1, 3)
+    assert result.voted.overall.total == result.overall.total == 16
+    assert manifest(context).counts == {"ordered": 16, "judgments": 64, "unparsed": 0}
+    own = [row for row in rows(context) if row["sample"] == 0]
+    assert [row["trace"] for row in own] == [row["trace"] for row in rows(plain) if row["benchmark"] == "held-out"]
+    majority = Counter((row["pair_id"], row["order"]) for row in rows(context) if row["sample"] > 0 and row["correct"])
+    assert result.voted.overall.correct == sum(count >= 2 for count in majority.values())
+    assert result.overall.correct == sum(row["correct"] for row in own)
+
+
+def test_only_the_seed_votes(bench: "Bench") -> None:
+    voted = [{"name": "voted", "uri": f"file://{MICRO}/benchmark.jsonl", "votes": 3}]
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate={**SEED_VOTES, "benchmarks": voted})
+    evaluate.run(context, bench.load)
+    assert manifest(context).results[0].voted is None, "its own score is by vote"
+    assert manifest(context).counts["judgments"] == 48
+    for iteration, samples in ((0, [0, 1, 0, 1]), (1, [0, 0])):
+        context = bench.context(Stage.EVALUATE, iteration=iteration, evaluate=SEED_VOTES)
+        pair = HeldOut(id="p", instruction="", chosen="", rejected="", subset=None)
+        [exam] = read_benchmarks(context)
+        assert [ask.first for ask in evaluate.asked_about(exam, pair)] == samples
+
+
+CONTESTS: list[dict[str, Any]] = [
+    *({"id": str(n), "prompt": f"Task {n}.", "chosen": [f"right {n}"], "rejected": [f"wrong {n} {w}" for w in "abc"], "subset": "Math"}
+      for n in range(5)),
+    {"id": "ref:1", "prompt": "Name a colour.", "chosen": ["right red"], "rejected": ["wrong four"], "subset": "Ties"},
+    {"id": "tied:1", "prompt": "Name a colour.", "chosen": ["right red", "right blue"], "rejected": ["wrong four"], "subset": "Ties"},
+]  # fmt: skip
+
+
+def contest_spec(bench: "Bench", **entry: Any) -> dict[str, Any]:
+    path = as_lines(bench.folder / "contests.jsonl", CONTESTS)
+    benchmarks = [
+        {"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"},
+        {"name": "many", "uri": f"file://{path}", "format": "rewardbench2", **entry},
+    ]
+    return {"evaluate": {"shards": 3, "maxTokens": 64, "benchmarks": benchmarks}}
+
+
+def knows(text: str, _seed: int) -> str:
+    """Tells right answers by what they say, in each of the forms."""
+    if "[The End of the Assistant's Answer]" in text:
+        return "I see. [[9]]" if "\nright" in text else "I see. [[2]]"
+    letters = [letter for letter in "ABCD" if f"[The Start of Assistant {letter}'s Answer]\nright" in text]
+    return f"I see. [[{(letters or ['A'])[0]}]]"
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("pairwise", 5 * 12), ("ranking", 5), ("rating", 5 * 4)])
+@pytest.mark.parametrize("votes", [1, 2])
+def test_items_with_many_answers_are_judged_in_each_mode(bench: "Bench", mode: str, asked: int, votes: int) -> None:
+    bench.engine.say = knows
+    context = bench.context(Stage.EVALUATE, iteration=0, **contest_spec(bench, mode=mode, votes=votes))
+    evaluate.run(context, bench.load)
+    pairs, many = manifest(context).results
+    ties = 2 + 3
+    assert manifest(context).counts["judgments"] == 16 + votes * (asked + ties) == len(rows(context))
+    assert (many.overall.correct, many.overall.total, many.votes) == (7, 7, votes)
+    assert many.official is not None
+    assert many.official.parts["Math"] == 1
+    assert many.official.parts["Ties"] == pytest.approx(1.0, abs=0.011)
+    assert pairs.overall.total == 16
+    assert {row["correct"] for row in rows(context) if row["order"] == "right-1"} == {None}, "a rating alone is neither right nor wrong"
+
+
+def test_seed_votes_and_prompts_that_do_not_fit_count_for_many_answers_too(bench: "Bench") -> None:
+    bench.engine.say, bench.engine.limit = knows, 10
+    spec = contest_spec(bench, mode="ranking")
+    spec["evaluate"]["seedVotes"] = 3
+    context = bench.context(Stage.EVALUATE, iteration=0, **spec)
+    evaluate.run(context, bench.load)
+    _, many = manifest(context).results
+    assert (many.overall.unparsed, many.voted and many.voted.overall.unparsed) == (7, 7)
+    assert many.official is not None
+    assert many.official.parts["Math"] == 0.25
+
+
+def test_contests_and_held_out_pairs_are_examined_beside_each_other(bench: "Bench") -> None:
+    """Five of the instructions are a benchmark's; three of all are held out. Only the seed votes once more."""
+    by_marker = bench.engine.say
+    bench.engine.say = lambda text, seed: knows(text, seed) if "\nright" in text or "\nwrong" in text else by_marker(text, seed)
+    bench.write_instructions([*(f"Task {n}." for n in range(5)), *(f"Do thing {n}." for n in range(5))])
+    spec = {**contest_spec(bench, mode="ranking"), **held_out(bench)}
+    spec["evaluate"]["seedVotes"] = 3
+    seed, context = (bench.context(Stage.EVALUATE, iteration=iteration, **spec) for iteration in (0, 1))
+    evaluate.run(seed, bench.load)
+    trained(bench, **spec)
+    evaluate.run(context, bench.load)
+    done, before = manifest(context), manifest(seed)
+    assert [result.benchmark for result in done.results] == ["held-out", "many"]
+    assert done.validation is not None
+    assert (done.validation.overall.pairs, done.validation.voted, done.validation.overlap) == (3, None, None)
+    assert done.prompts.keys() == {"judge", "ranking", "rating"}
+    learnt = {row["pair_id"] for row in rows(bench.context(Stage.SELECT, **spec))}
+    known = {row["instruction"] for row in rows(bench.context(Stage.GENERATE, **spec)) if row["pair_id"] in learnt}
+    assert done.results[1].overlap == Overlap(pairs=7, instructions=sum(f"Task {n}." in known for n in range(5)), answers=0)
+    assert {name for name, _, _ in hits(context.store, done)} == {"held-out", "many"}, "what chooses does not measure"
+    assert done.card is not None
+    told = context.store.read(done.card.key).decode().partition("### many")[2]
+    voted = before.results[1].voted
+    assert voted is not None
+    rates = (5 / 4 + 1 / 2 + 1 / 3, voted.overall.correct, done.results[1].overall.correct)
+    for name, right in zip(("random, expected", "seed, 3 votes", "iteration 1"), rates, strict=True):
+        assert f"| {name} | {right:g} of 7 |" in told
+    assert "Read leniently, as benchmarks do: 7 of 7." in told
+    assert "Right by order" not in told, "such items have no two orders"
+
+
+def test_preflight_freezes_the_prompts_that_are_used(bench: "Bench") -> None:
+    context = bench.context(Stage.EVALUATE, iteration=0, **contest_spec(bench, mode="ranking"))
+    preflight.run(context)
+    frozen = Frozen.model_validate_json(context.store.read(context.layout.run))
+    assert {"prompt/judge", "prompt/ranking", "prompt/rating"} <= frozen.inputs.keys()
+
+
+def test_people_without_a_winner_count_for_the_agreement_alone(bench: "Bench") -> None:
+    """Two people agree on the first question and disagree on the second; the judge always says A."""
+    bench.engine.say = lambda _text, _seed: "[[A]]"
+    said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    votes = [
+        {"question_id": n, "model_a": "m", "model_b": "n", "winner": winner, "turn": 1, "conversation_a": said, "conversation_b": said}
+        for n, winner in ((1, "model_a"), (1, "model_a"), (2, "model_a"), (2, "model_b"), (2, "tie"))
+    ]
+    uri = f"file://{as_lines(bench.folder / 'votes.jsonl', votes)}"
+    spec = {"shards": 1, "maxTokens": 64, "benchmarks": [{"name": "people", "uri": uri, "format": "mt-bench"}]}
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=spec)
+    evaluate.run(context, bench.load)
+    [people] = manifest(context).results
+    assert (people.overall.correct, people.overall.total, people.overall.pairs) == (1, 2, 1)
+    assert Counter(row["correct"] for row in rows(context)) == {None: 2, True: 1, False: 1}
+    assert people.official is not None
+    assert people.official.overall == 1 / 5, "it says tie of both, and one person does"
+    assert hits(context.store, manifest(context)).keys() == {("people", "1/1/m/n", "AB"), ("people", "1/1/m/n", "BA")}
+
+
+def test_what_a_benchmark_leaves_out_is_counted(bench: "Bench") -> None:
+    marks = [{"prompt": f"p{n // 2}", "response": f"r{n}", "helpfulness": mark} for n, mark in enumerate([1, 4, 3, 3])]
+    uri = f"file://{as_lines(bench.folder / 'marks.jsonl', marks)}"
+    spec = {"shards": 1, "maxTokens": 64, "benchmarks": [{"name": "marks", "uri": uri, "format": "helpsteer2"}]}
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=spec)
+    evaluate.run(context, bench.load)
+    assert manifest(context).drops == {Drop.TIE: 1}
+    assert manifest(context).results[0].overall.pairs + manifest(context).drops[Drop.TIE] == len(marks) / 2

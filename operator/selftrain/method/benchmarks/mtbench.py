@@ -21,11 +21,21 @@ class Row(NamedTuple):
     people: Sequence[str]
 
 
+def part_of(turn: int) -> str:
+    """Name of a turn's part."""
+    return f"turn {turn}"
+
+
+def turn_of(part: str) -> int:
+    """The turn of a part."""
+    return int(part.removeprefix("turn "))
+
+
 def score(rows: Iterable[Row]) -> Scored:
     """Agreed and total votes of people, by turn, with ties counted as a verdict and with all ties left out. Overall is with ties."""
     items = list(rows)
     parts = {
-        f"turn {turn} {'with' if ties else 'without'} ties": agreement((row for row in items if row.turn == turn), ties=ties)
+        f"{part_of(turn)} {'with' if ties else 'without'} ties": agreement((row for row in items if row.turn == turn), ties=ties)
         for turn in TURNS
         for ties in (True, False)
     }

@@ -3,6 +3,7 @@
 Source: scripts/run_generative_v2.py and process_single_model in rewardbench/utils.py of allenai/reward-bench, 05a9005.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from math import copysign, tanh
@@ -17,6 +18,7 @@ ANSWERS = 4
 UNPARSED = 1 / ANSWERS
 """What an item without a verdict is worth: a guess."""
 NO_RATING = -1
+TIES_ID = re.compile(r"(ref|tied):.+")
 
 
 class Best(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from selftrain.api.records import Official
 from selftrain.method.stats import wilson
 
 
@@ -54,6 +55,15 @@ class Scored:
                 "missing": missing,
             },
         )  # fmt: skip
+
+    @property
+    def official(self) -> Official:
+        """What a run keeps of it."""
+        return Official(
+            overall=self.overall.value if self.overall else None,
+            parts={name: part["score"] if isinstance(part, dict) else part for name, part in self.parts.items()},
+            complete=bool(self.details.get("complete", True)),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """One JSON object."""

@@ -1,0 +1,165 @@
+"""Items with more than two answers, some right and the others wrong: what a judge is asked, and what its words amount to.
+
+The key of a judgment names the answers it was about: `C` (four were shown, the right one as C), `right-1` (rated alone), or
+`wrong-2 right-1` (shown as A and B). So judgments can be understood without the item.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import permutations
+from math import comb
+from typing import NamedTuple
+
+from selftrain.api.records import BenchmarkResult, Official, Tally, Verdict
+from selftrain.api.seeds import seed_of
+from selftrain.api.v1alpha1 import Mode
+from selftrain.method.benchmarks.rewardbench2 import NO_RATING, TIES, Best, Tied, ranked, rated, score
+from selftrain.method.questions import Heard, Prompt, Question
+from selftrain.method.verdict import LETTERS
+from selftrain.method.votes import majority
+
+RIGHT = "right-1"
+Said = Mapping[str, Sequence[str | None]]
+"""Votes on one item, by the key of what was asked."""
+
+
+class Contest(NamedTuple):
+    """One item. All its right answers should be judged better than each wrong one."""
+
+    id: str
+    subset: str
+    instruction: str
+    right: Sequence[str]
+    wrong: Sequence[str]
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """By name, the right ones first."""
+        kinds = (("right", self.right), ("wrong", self.wrong))
+        return {f"{kind}-{number}": text for kind, texts in kinds for number, text in enumerate(texts, start=1)}
+
+
+class Outcome(NamedTuple):
+    """What a judge made of one item."""
+
+    worth: float
+    """As the benchmark counts it: a shared first place is worth its share, no verdict a guess."""
+    right: bool
+    """The right answers alone come first."""
+    decided: bool
+    """At least one judgment had a verdict."""
+    ratings: Sequence[float] = ()
+    """Of the right answers and then of the wrong ones; points in a tournament."""
+    says_a: bool = False
+    """Of four, the one shown as A was chosen."""
+
+
+def questions(contest: Contest, mode: Mode) -> Iterator[Question]:
+    """All that is asked about an item. Several right answers can only be rated: there is no best one."""
+    names, asked = contest.answers, {"instruction": contest.instruction}
+    if contest.subset == TIES or mode is Mode.RATING:
+        for name, answer in names.items():
+            yield Question(name, "rating", {**asked, "answer": answer})
+    elif mode is Mode.RANKING:
+        position, shown = stored_position(contest.id), list(names.values())
+        shown[0], shown[position] = shown[position], shown[0]
+        values = {f"answer_{letter.lower()}": answer for letter, answer in zip(LETTERS, shown, strict=True)}
+        yield Question(LETTERS[position], "ranking", {**asked, **values}, LETTERS[position])
+    else:
+        for one, other in permutations(names, 2):
+            gold = next((verdict for verdict, name in ((Verdict.A, one), (Verdict.B, other)) if name == RIGHT), None)
+            yield Question(f"{one} {other}", "judge", {**asked, "answer_a": names[one], "answer_b": names[other]}, gold)
+
+
+def prompt_of(key: str) -> Prompt:
+    """What was asked with, by the key of a judgment; of pairs too, whose keys are their orders."""
+    if key in LETTERS:
+        return "ranking"
+    return "rating" if "-" in key and " " not in key else "judge"
+
+
+def stored_position(item: str) -> int:
+    """Where the right answer is shown. RewardBench 2 draws it anew in each run; here it is drawn once, by the item's name."""
+    return seed_of("rewardbench2", item) % len(LETTERS)
+
+
+def outcome(said: Said) -> Outcome:
+    """What the votes on one item amount to."""
+    if said.keys() <= set(LETTERS):
+        [(position, votes)] = said.items()
+        winner = majority(votes)
+        return Outcome(ranked(position, winner), winner == position, winner is not None, says_a=winner == Verdict.A)
+    decided = any(vote is not None for votes in said.values() for vote in votes)
+    by_name = _points(said) if " " in next(iter(said)) else {name: _mean(votes) for name, votes in said.items()}
+    return compared(by_name, decided=decided)
+
+
+def compared(by_name: Mapping[str, float], *, decided: bool) -> Outcome:
+    """The outcome of ratings, points or lengths."""
+    right = [value for name, value in by_name.items() if name.startswith("right")]
+    wrong = [value for name, value in by_name.items() if not name.startswith("right")]
+    return Outcome(rated([*right, *wrong]), min(right) > max(wrong), decided, [*right, *wrong])
+
+
+def _points(said: Said) -> dict[str, float]:
+    """A tournament: a point to the winner of each match, half a point to both where it has none."""
+    points: defaultdict[str, float] = defaultdict(float)
+    for match, votes in said.items():
+        one, other = match.split()
+        winner = majority(votes)
+        points[one] += 0.5 if winner is None else winner == Verdict.A
+        points[other] += 0.5 if winner is None else winner == Verdict.B
+    return points
+
+
+def _mean(votes: Sequence[str | None]) -> float:
+    known = [int(vote) for vote in votes if vote is not None]
+    return sum(known) / len(known) if known else NO_RATING
+
+
+def result(benchmark: str, votes: int, mode: Mode, heard: Sequence[tuple[Contest, Mapping[str, Sequence[Heard]]]]) -> BenchmarkResult:
+    """All tallies of one benchmark, and its own score."""
+    contests = [contest for contest, _ in heard]
+    strict = [outcome({key: [one.strict for one in said] for key, said in words.items()}) for _, words in heard]
+    lenient = [outcome({key: [one.lenient for one in said] for key, said in words.items()}) for _, words in heard]
+    always_a = [outcome({asked.key: [_says_a(asked)] for asked in questions(contest, mode)}) for contest in contests]
+    longer = [compared({name: len(text) for name, text in contest.answers.items()}, decided=True) for contest in contests]
+    subsets = sorted({contest.subset for contest in contests})
+    return BenchmarkResult(
+        benchmark=benchmark,
+        votes=votes,
+        overall=tally(strict),
+        parts={name: tally(own for contest, own in zip(contests, strict, strict=True) if contest.subset == name) for name in subsets},
+        random=sum(1 / comb(len(contest.answers), len(contest.right)) for contest in contests),
+        always_a=tally(always_a),
+        longer_wins=tally(longer),
+        lenient=tally(lenient),
+        disagreements=sum(one.strict != one.lenient for _, words in heard for said in words.values() for one in said),
+        official=official(list(zip(contests, strict, strict=True))),
+    )
+
+
+def tally(outcomes: Iterable[Outcome]) -> Tally:
+    """Counts of items. Only a right answer that alone comes first is right."""
+    known = list(outcomes)
+    return Tally(
+        correct=sum(own.right for own in known),
+        total=len(known),
+        unparsed=sum(not own.decided for own in known),
+        a_verdicts=sum(own.says_a for own in known),
+    )
+
+
+def official(outcomes: Sequence[tuple[Contest, Outcome]]) -> Official:
+    """RewardBench 2's own score."""
+    best = [Best(contest.subset, own.worth) for contest, own in outcomes if contest.subset != TIES]
+    return score(best, [_tied(contest, own) for contest, own in outcomes if contest.subset == TIES]).official
+
+
+def _tied(contest: Contest, own: Outcome) -> Tied:
+    kind, _, prompt = contest.id.removeprefix(f"{TIES}/").partition(":")
+    return Tied(prompt, kind == "ref", len(contest.right), own.ratings)
+
+
+def _says_a(asked: Question) -> str | None:
+    return None if asked.prompt == "rating" else Verdict.A
