@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.workers.train import fine_tune
 
 HERE = Path(__file__).resolve().parent

@@ -27,7 +27,7 @@ from helpers.trainers import (
     trainer_of,
 )
 from helpers.trainings import losses, ranks_of, start, wait_for_state, weights, work_of
-from selftrain.api.v1alpha1 import Lora
+from selftrain.api.training import Lora
 from selftrain.storage.commit import read_manifest
 from selftrain.workers.packing import updates_of_epoch
 

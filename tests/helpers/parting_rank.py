@@ -5,7 +5,7 @@ DeepSpeed keeps what is smaller than 100,000 numbers on all ranks, and the micro
 
 import sys
 
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.workers import train_rank, trainer, zero
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.workers.packing import micro_batches
 
 MODEL = Path(__file__).parents[1] / "fixtures/micro/model"

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
-from selftrain.api.v1alpha1 import Lora
+from selftrain.api.training import Lora
 
 BASE, DOWN, UP = ".base_layer.", ".lora_A.default.", ".lora_B.default."
 """Parts of a layer with an adapter, as PEFT names them."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from selftrain.api.base import ApiModel
 from selftrain.api.recipes import Objective
 from selftrain.api.records import Digest, Work
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 
 FILE = "order.json"
 

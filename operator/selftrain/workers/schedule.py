@@ -3,7 +3,7 @@
 from math import cos, pi
 
 from selftrain.api.recipes import Objective
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 
 
 def learning_rate(settings: Train, objective: Objective, step: int, steps: int) -> float:

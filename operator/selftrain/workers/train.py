@@ -11,7 +11,7 @@ from pathlib import Path
 from selftrain.api.names import job_name
 from selftrain.api.recipes import Objective
 from selftrain.api.stages import Stage, Step
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.planning.steps import start_iteration
 from selftrain.storage.commit import manifest_digest, read_manifest, work_digest
 from selftrain.storage.protocol import ObjectStore

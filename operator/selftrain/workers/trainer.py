@@ -10,7 +10,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.integrations import HfDeepSpeedConfig
 
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.workers import attention
 from selftrain.workers.batches import Batch
 from selftrain.workers.lora import add_adapters, merge

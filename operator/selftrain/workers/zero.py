@@ -1,6 +1,6 @@
 """The DeepSpeed configuration that train settings stand for. Pure."""
 
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 
 Settings = dict[str, object]
 

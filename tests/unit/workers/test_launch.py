@@ -6,7 +6,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.recipes import Objective
 from selftrain.api.records import Termination
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.workers.exits import Drained
 from selftrain.workers.launch import _failure, environment, rendezvous
 from selftrain.workers.machine import Machine

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.v1alpha1 import Lora
+from selftrain.api.training import Lora
 from selftrain.workers.lora import merge, targets
 
 MICRO = Path(__file__).parents[2] / "fixtures/micro/model"

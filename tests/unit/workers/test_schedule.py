@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selftrain.api.recipes import Objective
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.workers.schedule import learning_rate
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from selftrain.api.v1alpha1 import Train
+from selftrain.api.training import Train
 from selftrain.workers.zero import deepspeed_settings
 
 
