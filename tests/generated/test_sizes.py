@@ -1,0 +1,12 @@
+"""A stranger reads a module at one go."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 500
+
+
+def test_no_module_is_long() -> None:
+    found = {path: len(path.read_text().splitlines()) for path in (ROOT / "operator").rglob("*.py")}
+    assert len(found) > 100
+    assert {str(path.relative_to(ROOT)): lines for path, lines in found.items() if lines > LONGEST} == {}
