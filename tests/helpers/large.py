@@ -5,6 +5,7 @@ python -m helpers.large judge|select FOLDER     prints what the process held at 
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,11 +77,20 @@ def write_pairs(folder: Path) -> None:
     commit(store, own.layout, manifest)
 
 
+class WithoutPandas(MetaPathFinder):
+    """The image has no pandas; here it comes with TRL, and pyarrow imports it where it can, which takes 40 MB."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
+
+
 def main(stage: Stage, folder: Path) -> None:
     own = work(folder, stage)
     context = Context(own, open_store(own.spec.store), folder / stage, 0, Drain())
     context.scratch.mkdir()
     if stage is Stage.SELECT:
+        sys.meta_path.insert(0, WithoutPandas())
         from selftrain.workers import select
 
         select.run(context)
