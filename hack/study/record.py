@@ -16,6 +16,7 @@ from selftrain.api.names import Layout
 from selftrain.api.records import Manifest, Order
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.planning.steps import PAIRS_STEP
 from selftrain.report.summary import hits
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
@@ -30,7 +31,7 @@ COPIED = ("iteration", "judgments", "kept", "a_verdicts", "unparsed", "seconds")
 def record_of(experiment: Experiment, run: SelfTrainRun, store: ObjectStore, summary: Row) -> Row:
     """The record of a run that has ended."""
     reader = Reader(run, store)
-    pairs = {row["pair_id"]: row for row in reader.rows(Step(1, Stage.GENERATE)) if not row["dropped"]}
+    pairs = {row["pair_id"]: row for row in reader.rows(PAIRS_STEP) if not row["dropped"]}
     truth = truths(experiment.family)
     iterations = [{name: entry[name] for name in COPIED} for entry in summary["iterations"]]
     for entry in iterations:
@@ -117,7 +118,7 @@ def rules_by(answer: str, pair: Row, order: str, trace: str) -> bool:
 
 def relabelled(run: SelfTrainRun, store: ObjectStore, truth: dict[str, str]) -> Iterator[Row]:
     """The pairs of a run that have a true and a wrong answer, the true one as the chosen, in the layout of labelled pairs."""
-    for pair in Reader(run, store).rows(Step(1, Stage.GENERATE)):
+    for pair in Reader(run, store).rows(PAIRS_STEP):
         sides = [pair["chosen"], pair["rejected"]]
         right, wrong = ([side for side in sides if side and (side == truth[pair["instruction"]]) is wanted] for wanted in (True, False))
         if right and wrong:

@@ -7,6 +7,7 @@ from typing import Any
 
 from selftrain.api.records import Order
 from selftrain.method.stats import paired, wilson
+from selftrain.report.markdown import table
 from study.experiments import Experiment
 from study.worlds import module
 
@@ -75,7 +76,7 @@ def rows(done: Iterable[Experiment], records: Records) -> list[Row]:
 def page(done: Sequence[Experiment], records: Records) -> str:
     """Markdown with everything that the records say."""
     found = rows(done, records)
-    return "\n".join([scores(found), costs(found), data_tables(done, records)])
+    return "\n\n".join([scores(found), costs(found), data_tables(done, records)]) + "\n"
 
 
 def scores(found: Sequence[Row]) -> str:
@@ -86,7 +87,7 @@ def scores(found: Sequence[Row]) -> str:
         if row.iteration and (known is None or known.name == row.name):
             against[row.family] = row
     head = ["judge", "iteration", "seeds", "benchmark", "right (95 %)", *KINDS, "both orders right", "says A", "against paper"]
-    return lines(head, (_score(row, against[row.family]) for row in found))
+    return table(head, (_score(row, against[row.family]) for row in found))
 
 
 def _score(row: Row, against: Row) -> list[str]:
@@ -109,7 +110,7 @@ def _score(row: Row, against: Row) -> list[str]:
 def costs(found: Sequence[Row]) -> str:
     """What was judged and kept, and the seconds of each stage."""
     head = ["judge", "iteration", "judgments", "kept", "seconds"]
-    return lines(head, (_cost(row) for row in found if row.iteration))
+    return table(head, (_cost(row) for row in found if row.iteration))
 
 
 def _cost(row: Row) -> list[str]:
@@ -127,7 +128,7 @@ def _seconds(row: Row) -> str:
 def data_tables(done: Sequence[Experiment], records: Records) -> str:
     """What the world's truth says of pairs and traces, by kind of worse answer."""
     head = ["run", "kind", "pairs", "chosen true", "rejected true", "iteration", "judged: solved, look-ups", "learnt: solved, look-ups"]
-    return lines(head, (line for experiment in done for line in _data(experiment.run, records[experiment.run])))
+    return table(head, (line for experiment in done for line in _data(experiment.run, records[experiment.run])))
 
 
 def _data(run: str, record: Mapping[str, Any]) -> Iterable[list[str]]:
@@ -139,11 +140,6 @@ def _data(run: str, record: Mapping[str, Any]) -> Iterable[list[str]]:
 
 def _traces(counts: Mapping[str, int] | None) -> str:
     return ", ".join(_fraction(counts[name], counts["traces"]) for name in ("solved", "look-ups")) if counts else "none"
-
-
-def lines(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """A table."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body)) + "\n"
 
 
 def _fraction(part: int, total: int) -> str:
