@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.files import as_lines
 from helpers.local import MICRO, logs, manifest_file, manifests, run_local
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Stage, Step
@@ -43,8 +44,7 @@ def test_the_release_learns_preferences_from_its_first_judge_on_instructions_of_
 def test_labelled_pairs_alone_are_judged_and_learnt_from(tmp_path: Path) -> None:
     asked = [json.loads(line)["instruction"] for line in (MICRO / "instructions.jsonl").read_text().splitlines()[:16]]
     pairs = [{"id": str(i), "instruction": text, "chosen": f"Yes, {text}", "rejected": f"No, {text}"} for i, text in enumerate(asked)]
-    file = tmp_path / "labelled.jsonl"
-    file.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    file = as_lines(tmp_path / "labelled.jsonl", pairs)
     found = carried_out(tmp_path, instructions=None, labelled={"uri": f"file://{file}"})
     generated = found[Step(1, Stage.GENERATE)]
     assert generated.tokens == 0, "nothing is sampled for them"

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from selftrain.api.records import Manifest, Work
-from selftrain.api.stages import Stage, Step
+from selftrain.api.stages import Step
+from selftrain.planning.steps import PAIRS_STEP, WEAKER_STEP
 from selftrain.storage.commit import manifest_digest, read_manifest
 from selftrain.storage.open import open_store
 
 MICRO = Path(__file__).parents[1] / "fixtures/micro"
-WEAKER_STEP, PAIRS_STEP = Step(0, Stage.GENERATE), Step(1, Stage.GENERATE)
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 

@@ -4,6 +4,8 @@ from selftrain.api.recipes import NegativeKind, Recipe, Start
 from selftrain.api.stages import ROUND, Stage, Step
 from selftrain.api.v1alpha1 import Spec
 
+SEED_STEP = Step(0, Stage.EVALUATE)
+"""Scores the seed, with which all judges are compared."""
 PAIRS_STEP = Step(1, Stage.GENERATE)
 """Makes the pairs of all iterations."""
 WEAKER_STEP = Step(0, Stage.GENERATE)
@@ -16,7 +18,7 @@ def steps(spec: Spec) -> tuple[Step, ...]:
     Judges are evaluated if there is something to evaluate them on. The seed comes before the pairs, so held-out ones are not for it.
     """
     rounds = [Step(iteration, stage) for iteration in range(1, spec.iterations + 1) for stage in ROUND]
-    planned = [Step(0, Stage.EVALUATE), *([WEAKER_STEP] if spec.weaker else []), PAIRS_STEP, *rounds]
+    planned = [SEED_STEP, *([WEAKER_STEP] if spec.weaker else []), PAIRS_STEP, *rounds]
     return tuple(
         step for step in planned if step.stage is not Stage.EVALUATE or spec.evaluate.benchmarks or (step.iteration and spec.held_out)
     )

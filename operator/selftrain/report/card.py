@@ -13,6 +13,7 @@ from selftrain.api.records import BenchmarkResult, Manifest, Overlap, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.status import ChosenBy
 from selftrain.api.v1alpha1 import Spec
+from selftrain.method.pairs import LABELLED
 from selftrain.method.scoring import by_chance
 from selftrain.method.stats import Paired
 from selftrain.planning.choice import chosen
@@ -79,7 +80,7 @@ def _metric(result: BenchmarkResult) -> dict[str, Any]:
 
 
 def _title(subject: Subject) -> str:
-    base, labelled = _public(subject.spec.model.uri) or "its seed model", subject.of(Stage.GENERATE).counts.get("pairs by labelled", 0)
+    base, labelled = _public(subject.spec.model.uri) or "its seed model", subject.of(Stage.GENERATE).counts.get(f"pairs by {LABELLED}", 0)
     labels = f"{labelled} pairs labelled by others were among its training pairs." if labelled else "No person labelled a pair for it."
     return (
         f"# {subject.run}, iteration {subject.iteration}\n\n"

@@ -2,14 +2,12 @@
 
 from selftrain.api.records import Manifest, Part
 from selftrain.api.stages import Stage, Step
-from selftrain.planning.steps import PAIRS_STEP, steps
+from selftrain.planning.steps import PAIRS_STEP, SEED_STEP, steps
 from selftrain.report.card import Subject, card
 from selftrain.report.summary import against_seed
 from selftrain.storage.commit import manifest_digest, read_manifest
 from selftrain.storage.digests import digest
 from selftrain.workers.context import Context
-
-SEED_STEP = Step(0, Stage.EVALUATE)
 
 
 def write_card(context: Context, own: Manifest) -> Part | None:
