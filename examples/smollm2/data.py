@@ -2,10 +2,10 @@
 
     python data.py OUT FAMILY      instructions.jsonl, benchmark.jsonl, warmup.parquet in OUT; FAMILY is demo or unseen
 
-The warm-up teaches three things: to answer, to write a variation, and how a judgment looks. A judgment solves the task, then
-restates each answer and rules on it, then gives the verdict: finding the letter in one step is beyond a model this small.
-Its solution is always right, its rulings and verdict only in 13 of 20 examples. So the seed knows the form and
-hardly which answer is better. With coin flips instead, judges of this size did not get off the ground.
+The warm-up teaches four things: to answer, to write a variation, to put a mistake into an answer, and how a judgment looks. A
+judgment solves the task, then restates each answer and rules on it, then gives the verdict: finding the letter in one step is
+beyond a model this small. Its solution is always right, its rulings and verdict only in 13 of 20 examples. So the seed knows the
+form and hardly which answer is better. With coin flips instead, judges of this size did not get off the ground.
 """
 
 import json
@@ -27,7 +27,7 @@ from selftrain.api.load import run_of
 from selftrain.prompts import PromptName, Template, resolve
 
 INSTRUCTIONS, BENCHMARK = 200, 160
-ANSWERS, VARIATIONS, JUDGMENTS = 300, 100, 480
+ANSWERS, VARIATIONS, REWRITES, JUDGMENTS = 600, 100, 160, 480
 VERDICTS_RIGHT, CYCLE = 13, 20
 KINDS = ("off-topic", "near-miss")
 FAMILIES = {"demo": world.TASKS, "unseen": unseen.TASKS}
@@ -113,11 +113,13 @@ def instructions(tasks: Sequence[Task], count: int = INSTRUCTIONS) -> list[Scene
 def warm_up(tasks: Sequence[Task]) -> Iterator[dict[str, object]]:
     """Rows of the training set, in the format of selftrain's train stage."""
     rng = random.Random(SEEDS["warm-up"])
-    for i, scene in enumerate(scenes(tasks, SEEDS["warm-up"], ANSWERS + VARIATIONS + JUDGMENTS, PEOPLE)):
+    for i, scene in enumerate(scenes(tasks, SEEDS["warm-up"], ANSWERS + VARIATIONS + REWRITES + JUDGMENTS, PEOPLE)):
         if i < ANSWERS:
             row = _answering(scene)
         elif i < ANSWERS + VARIATIONS:
             row = _varying(scene, scene.other(rng))
+        elif i < ANSWERS + VARIATIONS + REWRITES:
+            row = _erring(scene, scene.wrong(rng, "near-miss"))
         else:
             row = _judging(scene, KINDS[i // len(tasks) % 2], i // (2 * len(tasks)), rng)
         yield {"pair_id": f"warmup-{i:04d}", "order": "AB", "sample": 0, "messages": row[0], "completion": row[1]}
@@ -130,6 +132,11 @@ def _answering(scene: Scene) -> Chat:
 def _varying(scene: Scene, other: Question) -> Chat:
     messages = template("variation").messages({"instruction": scene.instruction, "answer": scene.answer})
     return messages, f"<instruction>{other.text}</instruction>\n<answer>{other.answer}</answer>"
+
+
+def _erring(scene: Scene, wrong: str) -> Chat:
+    messages = template("rewrite").messages({"instruction": scene.instruction, "answer": scene.answer})
+    return messages, f"<answer>{wrong}</answer>"
 
 
 def _judging(scene: Scene, kind: str, turn: int, rng: random.Random) -> Chat:

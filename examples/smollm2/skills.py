@@ -5,6 +5,7 @@
 answering     answers that are the true one, by task
 looking-up    judgments whose solution is the true answer, whatever their verdict, by task
 variation     well-formed variations; of those, how many ask something else, and whose answer is true
+error         well-formed rewritten answers; of those, how many are wrong
 verdict       judgments with the right verdict, by kind of wrong answer
 position      judgments with the verdict A, and with none
 """
@@ -19,9 +20,10 @@ from typing import NamedTuple
 from data import FAMILIES, benchmark, solution, template
 from world import HELD_OUT_PEOPLE, Scene, Task, scenes
 
-from selftrain.api.records import Order
+from selftrain.api.records import Drop, Order
 from selftrain.api.v1alpha1 import SamplingStage
 from selftrain.method.pairs import shown
+from selftrain.method.rewriting import parse_rewritten
 from selftrain.method.variation import Variation, parse_variation
 from selftrain.method.verdict import parse_verdict
 from selftrain.prompts import PromptName
@@ -53,7 +55,7 @@ class Asker:
         environ.update(environment(read_machine(), 1, Path(environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "selftrain"))
         from selftrain.workers.sampling import load_sampler  # noqa: PLC0415 - the engine reads the environment when imported
 
-        names: tuple[PromptName, ...] = ("answer", "variation", "judge")
+        names: tuple[PromptName, ...] = ("answer", "variation", "rewrite", "judge")
         settings = SamplingStage(max_tokens=LONGEST, max_model_length=512)
         self.sampler = load_sampler(model, settings, [template(name) for name in names])
 
@@ -90,6 +92,16 @@ def variation(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
     }
 
 
+def error(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
+    texts = model.ask("rewrite", [{"instruction": scene.instruction, "answer": scene.answer} for scene in drawn])
+    read = [(scene, parse_rewritten(text)) for scene, text in zip(drawn, texts, strict=True)]
+    formed = [(scene, found) for scene, found in read if not isinstance(found, Drop)]
+    return {
+        "well-formed": share(not isinstance(found, Drop) for _, found in read),
+        "wrong": share(found != scene.answer for scene, found in formed),
+    }
+
+
 def judgments(model: Asker, tasks: Sequence[Task]) -> list[Judged]:
     asked = [(pair, order) for pair in benchmark(tasks) for order in Order]
     texts = model.ask("judge", [shown(pair["instruction"], pair["chosen"], pair["rejected"], order) for pair, order in asked])
@@ -106,6 +118,7 @@ def measure(model: Asker, tasks: Sequence[Task]) -> dict[str, dict[str, Share]]:
         "answering": answering(model, drawn),
         "looking-up": by([row.task for row in judged], [solution(row.text) == row.chosen for row in judged]),
         "variation": variation(model, drawn),
+        "error": error(model, drawn),
         "verdict": by([row.subset for row in judged], [row.right for row in judged]),
         "position": {"A": share(v == "A" for v in verdicts), "none": share(v is None for v in verdicts)},
     }

@@ -16,7 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-PEOPLE = "Mia Tom Lena Omar Nina Paul Rosa Ivan Emma Noah Sara Luca Anna Leo Maya Finn Zoe Hugo Iris Adam".split()
+PEOPLE = (
+    "Mia Tom Lena Omar Nina Paul Rosa Ivan Emma Noah Sara Luca Anna Leo Maya Finn Zoe Hugo Iris Adam "
+    "Jack Lucy Peter Ruth Simon Alice George Helen Victor Maria James Carol Oscar Diana Ralph Nora Edward Amy Philip Rachel "
+    "Martin Jane Steven Ellen Walter Kate Robert Lily Daniel Susan Thomas Karen William Linda Charles Betty Harry Dora Felix Rose"
+).split()
 HELD_OUT_PEOPLE = "Ben Clara David Eva Frank Grace Henry Julia Kevin Laura Mark Olivia".split()
 ITEMS = "apples books coins stamps pens cups shells keys plums rings".split()
 WORDS = "key cup box pen lamp coin ring map shoe bell comb fork".split()

@@ -16,7 +16,7 @@ def skills():
 def test_it_answers_what_is_looked_up_and_often_fails_at_sums(skills):
     answering = {task: found["share"] for task, found in skills["answering"].items()}
     assert min(answering[task] for task in ("facts", "queues", "lists")) >= 0.8
-    assert answering["sums"] <= 0.6
+    assert answering["sums"] <= 0.8
 
 
 def test_its_judgments_begin_with_the_right_solution(skills):
@@ -28,6 +28,11 @@ def test_its_judgments_begin_with_the_right_solution(skills):
 def test_it_writes_variations_that_ask_something_else(skills):
     assert skills["variation"]["well-formed"]["share"] >= 0.9
     assert skills["variation"]["another question"]["share"] >= 0.9
+
+
+def test_it_puts_mistakes_into_answers(skills):
+    assert skills["error"]["well-formed"]["share"] >= 0.9
+    assert skills["error"]["wrong"]["share"] >= 0.75
 
 
 def test_its_verdicts_are_chance_on_both_kinds_of_pairs(skills):
