@@ -91,16 +91,22 @@ PAPER = Recipe(
     start=Start.SEED,
 )
 # `paper` is Self-Taught Evaluators as published, `release` what its authors released: SFT, then DPO from there on instructions of its own.
-# The pairs of both are told apart by their topic alone; `improved` adds near misses, and keeps judgments only where luck and a
-# preference for one letter are unlikely.
+# The pairs of both are told apart by their topic alone. Of the pairs of `improved` half are near misses, of several kinds, and judgments
+# are kept only where luck and a preference for one letter are unlikely. Five answers: an odd number has a majority more often.
 RECIPES = {
     "paper": PAPER,
     "release": replace(PAPER, slices=2, objective=Objective.DPO, start=Start.PREVIOUS),
     "improved": replace(
         PAPER,
-        answers=8,
-        negatives={NegativeKind.VARIATION: 1, NegativeKind.DISAGREEMENT: 1},
-        minimum_pass_rate="0.5",  # noqa: S106 - no password
+        answers=5,
+        negatives={
+            NegativeKind.VARIATION: 4,
+            NegativeKind.DISAGREEMENT: 1,
+            NegativeKind.ERROR: 1,
+            NegativeKind.FINAL_ANSWER: 1,
+            NegativeKind.CONSTRAINT: 1,
+        },
+        minimum_pass_rate="0.25",  # noqa: S106 - no password
         require_mirror=True,
     ),
 }
