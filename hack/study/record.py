@@ -5,7 +5,7 @@ A record needs neither the run's store nor this machine to be read again.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from selftrain.report.summary import hits
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 from study.experiments import Experiment
-from study.worlds import module, truths
+from study.worlds import fingerprint, module, truths
 
 Row = dict[str, Any]
 COPIED = ("iteration", "judgments", "kept", "a_verdicts", "unparsed", "seconds")
@@ -41,11 +41,21 @@ def record_of(experiment: Experiment, run: SelfTrainRun, store: ObjectStore, sum
             entry["judged"] = traces(reader.judged(number), pairs, truth)
             entry["learnt"] = traces(reader.learnt(number), pairs, truth)
     return {
-        "manifest": experiment.manifest(),
+        **made_from(experiment),
         "seconds": summary["seconds"],
         "pairs": labels(pairs.values(), truth),
         "iterations": iterations,
     }
+
+
+def made_from(experiment: Experiment) -> Row:
+    """What a record is of. If it changes, the run has to be carried out again."""
+    return {"manifest": experiment.manifest(), "world": fingerprint(experiment.family)}
+
+
+def finished(experiment: Experiment, records: Mapping[str, Row]) -> bool:
+    """Whether there is a record of this experiment as it is now."""
+    return records.get(experiment.run, {}).items() >= made_from(experiment).items()
 
 
 class Reader:

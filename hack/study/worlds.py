@@ -1,5 +1,6 @@
 """What the study's runs read: the demo's seed and benchmark, more instructions than the demo has, and labelled pairs."""
 
+import hashlib
 import importlib
 import json
 import sys
@@ -50,3 +51,15 @@ def truths(family: str) -> dict[str, str]:
     tasks = data.FAMILIES[family]
     asked = {scene.instruction: scene.answer for scene in data.instructions(tasks, INSTRUCTIONS)}
     return asked | {pair["instruction"]: pair["chosen"] for pair in data.labelled(tasks, LABELLED)}
+
+
+@cache
+def fingerprint(family: str) -> str:
+    """Digest of all texts of a world: what its seed was warmed up on, what is asked and what is held out.
+
+    Weights have none here: trained on another machine, they differ in their last bits.
+    """
+    data = module("data")
+    tasks = data.FAMILIES[family]
+    texts = [list(data.warm_up(tasks)), sorted(truths(family)), data.benchmark(tasks)]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]

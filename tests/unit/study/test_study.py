@@ -2,7 +2,8 @@
 
 import pytest
 from study.experiments import Experiment, experiments, merged
-from study.record import labels, rules_by, traces
+from study.plots import accuracy, lookups
+from study.record import finished, labels, made_from, rules_by, traces
 from study.results import rows, scores
 
 from selftrain.api.load import run_of
@@ -65,6 +66,15 @@ def test_what_an_experiment_needs_runs_before_it():
     assert all(names.index(source) < names.index(run) for source, run in needed)
 
 
+@pytest.mark.parametrize("changed", ["manifest", "world"])
+def test_a_run_is_carried_out_again_if_it_or_its_world_changes(changed):
+    experiment = next(experiments())
+    record = {**made_from(experiment), "iterations": []}
+    assert finished(experiment, {experiment.run: record})
+    assert not finished(experiment, {experiment.run: {**record, changed: "other"}})
+    assert not finished(experiment, {})
+
+
 def entry(iteration, hits, a_verdicts):
     return {
         "iteration": iteration,
@@ -91,3 +101,16 @@ def test_seeds_are_pooled_and_compared_with_the_paper():
     improved = scores(found).splitlines()[-1]
     assert "7/8 = 0.875" in improved
     assert "| 3/4 = 0.75 | 4/4 = 1.00 | 3/4 = 0.75 | 0.62 | +1 -0, p = 1 |" in improved
+
+
+def test_plots_name_their_judges_and_equal_numbers_give_an_equal_file(tmp_path):
+    seed, judge = (entry(number, {"facts-000": "10", "facts-005": "10"}, 4) for number in (0, 1))
+    counts = {"variation": {"traces": 4, "solved": 3, "look-ups": 2}}
+    record = {"iterations": [seed, {**judge, "judged": counts, "learnt": counts}]}
+    found = rows([Experiment("paper", 1, {}, "demo", None)], {"paper-1": record})
+    for draw in (accuracy, lookups):
+        first, second = tmp_path / "1.svg", tmp_path / "2.svg"
+        draw(found, first)
+        draw(found, second)
+        assert "paper, iteration 1" in first.read_text()
+        assert first.read_bytes() == second.read_bytes()

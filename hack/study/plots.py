@@ -1,0 +1,67 @@
+"""Plots of the study: verdicts by kind of wrong answer, and how many traces look the answer up."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from selftrain.method.stats import wilson
+from study.results import KINDS, Row
+
+COLOURS = ("tab:red", "tab:blue")
+TRACES = ("judged", "learnt")
+Points = Sequence[tuple[str, int, int]]
+"""A point each: its line, how many, of how many."""
+
+mpl.use("svg")
+mpl.rcParams.update({"svg.hashsalt": "selftrain", "svg.fonttype": "none"})  # equal numbers give an equal file, small and to be searched
+
+
+def accuracy(found: Sequence[Row], path: Path) -> None:
+    """A line a judge: its share of right verdicts on both kinds of pairs; the dashed line is chance."""
+    groups = {kind: [(_name(row), *row.share(kind)) for row in found] for kind in KINDS}
+    axes = _draw(groups, "share of right verdicts on held-out pairs, both orders, with 95 % intervals")
+    axes.axvline(0.5, color="grey", linestyle="--", linewidth=0.8)
+    axes.set_xlim(0.4, 1.01)
+    _save(path)
+
+
+def lookups(found: Sequence[Row], path: Path) -> None:
+    """A line an iteration: traces with the true solution that rule by it, among those sampled and those learnt."""
+    groups = {group: list(_lookups(found, group)) for group in TRACES}
+    _draw(groups, "share of traces that look the answer up, with 95 % intervals").set_xlim(0, 1.01)
+    _save(path)
+
+
+def _lookups(found: Sequence[Row], group: str) -> Iterator[tuple[str, int, int]]:
+    for row in found:
+        counts = [kind for entry in row.entries for kind in entry.get(group, {}).values()]
+        if counts:
+            yield _name(row), sum(kind["look-ups"] for kind in counts), sum(kind["traces"] for kind in counts)
+
+
+def _name(row: Row) -> str:
+    return f"{row.name}, iteration {row.iteration}" if row.iteration else row.name
+
+
+def _draw(groups: dict[str, Points], label: str) -> Axes:
+    """Points with intervals, the first line on top."""
+    names = [name for name, *_ in next(iter(groups.values()))]
+    _, axes = plt.subplots(figsize=(8, 0.4 * len(names) + 1.2), layout="constrained")
+    for shift, colour, (group, points) in zip((0.12, -0.12), COLOURS, groups.items(), strict=True):
+        shares = [part / total for _, part, total in points]
+        ends = [wilson(part, total) for _, part, total in points]
+        places = [len(points) - 1 - place + shift for place in range(len(points))]
+        low, high = ([abs(share - end[side]) for share, end in zip(shares, ends, strict=True)] for side in (0, 1))
+        axes.errorbar(shares, places, xerr=[low, high], fmt="o", color=colour, capsize=2, label=group)
+    axes.set_yticks(range(len(names)), reversed(names))
+    axes.set_xlabel(label)
+    axes.legend(loc="best")
+    return axes
+
+
+def _save(path: Path) -> None:
+    plt.savefig(path, metadata={"Date": None})
+    plt.close()
