@@ -5,10 +5,13 @@ import random
 import re
 import sys
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from selftrain.api.records import Drop
+from selftrain.method.rewriting import parse_rewritten
 from selftrain.method.variation import Variation, parse_variation
 from selftrain.method.verdict import parse_verdict
 
@@ -162,16 +165,20 @@ def test_the_benchmark_has_both_kinds_of_wrong_answers_for_every_task(data, task
         assert solve(*row["instruction"].split("\n")) == row["chosen"] != row["rejected"]
 
 
-def test_the_warm_up_teaches_three_forms(data, tasks):
-    rows = list(data.warm_up(tasks))
-    answers, variations = rows[: data.ANSWERS], rows[data.ANSWERS : -data.JUDGMENTS]
+def test_the_warm_up_teaches_to_answer_to_vary_and_to_err(data, tasks):
+    rows = iter(data.warm_up(tasks))
+    answers, variations, errors = (list(islice(rows, count)) for count in (data.ANSWERS, data.VARIATIONS, data.REWRITES))
     for row in answers:
         assert solve(*row["messages"][0]["content"].split("\n")) == row["completion"]
-    assert len(variations) == data.VARIATIONS
     for row in variations:
         found = parse_variation(row["completion"])
         assert isinstance(found, Variation)
         assert solve(row["messages"][0]["content"].split("\n")[0], found.instruction) == found.answer
+    for row in errors:
+        text, question, _, shown, *_ = row["messages"][0]["content"].split("\n")
+        assert shown == f"Answer: {solve(text, question)}"
+        assert parse_rewritten(row["completion"]) not in {solve(text, question), *Drop}
+    assert len(list(rows)) == data.JUDGMENTS
 
 
 def test_the_warm_up_s_judgments_solve_rightly_and_rule_hardly_better_than_chance(data, tasks):

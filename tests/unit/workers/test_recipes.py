@@ -311,7 +311,8 @@ def test_where_one_kind_yields_nothing_the_next_is_tried(bench: "Bench") -> None
         return by_seed(text, seed) if number % 2 == 0 else "4"
 
     bench.engine.say = say
-    context = make_pairs(bench, recipe="improved", generate={"shards": 1, "answers": 8})
+    kinds = [{"kind": "disagreement"}, {"kind": "variation"}]
+    context = make_pairs(bench, generate={"shards": 1, "answers": 8, "negatives": kinds})
     by_number = {int(row["instruction"][9:-1]): row for row in rows(context)}
     assert by_number[1]["dropped"] in ("malformed", "unanimous")
     assert {by_number[number]["kind"] for number in (0, 2)} == {"disagreement"}
