@@ -12,10 +12,10 @@ position      judgments with the verdict A, and with none
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import environ
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from data import FAMILIES, benchmark, solution, template
 from world import HELD_OUT_PEOPLE, Scene, Task, scenes
@@ -32,6 +32,7 @@ from selftrain.workers.machine import environment, read_machine
 SEED, SCENES, LONGEST = 4, 100, 96
 Values = dict[str, str]
 Share = dict[str, float]
+T = TypeVar("T")
 
 
 class Judged(NamedTuple):
@@ -81,24 +82,28 @@ def answering(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
     return by([scene.task for scene in drawn], [text == scene.answer for text, scene in zip(texts, drawn, strict=True)])
 
 
+def changed(model: Asker, name: PromptName, drawn: list[Scene], read: Callable[[str], T]) -> list[tuple[Scene, T]]:
+    """What the model makes of instructions and their true answers."""
+    texts = model.ask(name, [{"instruction": scene.instruction, "answer": scene.answer} for scene in drawn])
+    return [(scene, read(text)) for scene, text in zip(drawn, texts, strict=True)]
+
+
 def variation(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
-    texts = model.ask("variation", [{"instruction": scene.instruction, "answer": scene.answer} for scene in drawn])
-    read = [(scene, parse_variation(text)) for scene, text in zip(drawn, texts, strict=True)]
-    formed = [(scene, found) for scene, found in read if isinstance(found, Variation)]
+    found = changed(model, "variation", drawn, parse_variation)
+    formed = [(scene, one) for scene, one in found if isinstance(one, Variation)]
     return {
-        "well-formed": share(isinstance(found, Variation) for _, found in read),
-        "another question": share(found.instruction != scene.asked.text for scene, found in formed),
-        "true answer": share(scene.truth(found.instruction) == found.answer for scene, found in formed),
+        "well-formed": share(isinstance(one, Variation) for _, one in found),
+        "another question": share(one.instruction != scene.asked.text for scene, one in formed),
+        "true answer": share(scene.truth(one.instruction) == one.answer for scene, one in formed),
     }
 
 
 def error(model: Asker, drawn: list[Scene]) -> dict[str, Share]:
-    texts = model.ask("rewrite", [{"instruction": scene.instruction, "answer": scene.answer} for scene in drawn])
-    read = [(scene, parse_rewritten(text)) for scene, text in zip(drawn, texts, strict=True)]
-    formed = [(scene, found) for scene, found in read if not isinstance(found, Drop)]
+    found = changed(model, "rewrite", drawn, parse_rewritten)
+    formed = [(scene, one) for scene, one in found if not isinstance(one, Drop)]
     return {
-        "well-formed": share(not isinstance(found, Drop) for _, found in read),
-        "wrong": share(found != scene.answer for scene, found in formed),
+        "well-formed": share(not isinstance(one, Drop) for _, one in found),
+        "wrong": share(one != scene.answer for scene, one in formed),
     }
 
 
