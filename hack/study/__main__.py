@@ -30,8 +30,8 @@ def carry_out(experiment: Experiment, out: Path) -> None:
     if experiment.source:
         shutil.copy(pairs_of(experiment.source), place)
     manifest, summary = (out / kind / f"{experiment.run}.{kind}" for kind in ("yaml", "json"))
-    for path in (manifest, summary, RECORDS / "record"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (manifest.parent, summary.parent, RECORDS):
+        folder.mkdir(parents=True, exist_ok=True)
     manifest.write_text(yaml.safe_dump(experiment.manifest(place.as_uri()), sort_keys=False))
     print(f"== {experiment.run}", flush=True)
     if local(manifest, f"file://{out}/store", out / "work", summary):
@@ -51,12 +51,14 @@ def pairs_of(run: str) -> Path:
 
 def main() -> None:
     out, only = Path(sys.argv[1]).resolve(), sys.argv[2:]
+    known = read_records(RECORDS)
     for experiment in experiments():
-        if (not only or experiment.name in only) and not finished(experiment, read_records(RECORDS)):
+        if (not only or experiment.name in only) and not finished(experiment, known):
             carry_out(experiment, out)
     records = read_records(RECORDS)
     done = [experiment for experiment in experiments() if finished(experiment, records)]
-    found, text = rows(done, records), page(done, records)
+    found = rows(done, records)
+    text = page(found, done, records)
     (RESULTS / "study.md").write_text(text)
     accuracy(found, RECORDS / "accuracy.svg")
     lookups(found, RECORDS / "look-ups.svg")

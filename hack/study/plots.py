@@ -38,12 +38,13 @@ def lookups(found: Sequence[Row], path: Path) -> None:
 def _lookups(found: Sequence[Row], group: str) -> Iterator[tuple[str, int, int]]:
     for row in found:
         counts = [kind for entry in row.entries for kind in entry.get(group, {}).values()]
-        if counts:
+        if counts and row.first:
             yield _name(row), sum(kind["look-ups"] for kind in counts), sum(kind["traces"] for kind in counts)
 
 
 def _name(row: Row) -> str:
-    return f"{row.name}, iteration {row.iteration}" if row.iteration else row.name
+    judge = f"{row.name}, iteration {row.iteration}" if row.iteration else row.name
+    return judge if row.first else f"{judge}, {row.benchmark}"
 
 
 def _draw(groups: dict[str, Points], label: str) -> Axes:

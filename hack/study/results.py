@@ -40,6 +40,11 @@ class Row:
         first = [(seed, pair) for seed, pair, order in self.hits if order == 0]
         return sum(self.hits[*key, 0] and self.hits[*key, 1] for key in first), len(first)
 
+    @property
+    def first(self) -> bool:
+        """Whether this is the first of its judges' benchmarks. What is not about a benchmark is told here."""
+        return self.benchmark == next(iter(self.entries[0]["hits"]))
+
     def total(self, name: str) -> int:
         return sum(entry[name] or 0 for entry in self.entries)
 
@@ -73,9 +78,8 @@ def rows(done: Iterable[Experiment], records: Records) -> list[Row]:
     return sorted(found.values(), key=lambda row: row.iteration > 0)
 
 
-def page(done: Sequence[Experiment], records: Records) -> str:
+def page(found: Sequence[Row], done: Sequence[Experiment], records: Records) -> str:
     """Markdown with everything that the records say."""
-    found = rows(done, records)
     return "\n\n".join([scores(found), costs(found), data_tables(done, records)]) + "\n"
 
 
@@ -102,7 +106,7 @@ def _score(row: Row, against: Row) -> list[str]:
         f"{right}/{total} = {right / total:.3f} ({low:.3f} to {high:.3f})",
         *(_fraction(*row.share(kind)) for kind in KINDS),
         _fraction(*row.strict),
-        f"{row.total('a_verdicts') / judgments:.2f}" if row.benchmark == next(iter(row.entries[0]["hits"])) else "",
+        f"{row.total('a_verdicts') / judgments:.2f}" if row.first else "",
         _paired(row.hits, against.hits),
     ]
 
@@ -110,7 +114,7 @@ def _score(row: Row, against: Row) -> list[str]:
 def costs(found: Sequence[Row]) -> str:
     """What was judged and kept, and the seconds of each stage."""
     head = ["judge", "iteration", "judgments", "kept", "seconds"]
-    return table(head, (_cost(row) for row in found if row.iteration))
+    return table(head, (_cost(row) for row in found if row.iteration and row.first))
 
 
 def _cost(row: Row) -> list[str]:

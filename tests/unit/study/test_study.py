@@ -4,7 +4,7 @@ import pytest
 from study.experiments import Experiment, experiments, merged
 from study.plots import accuracy, lookups
 from study.record import finished, labels, made_from, rules_by, traces
-from study.results import rows, scores
+from study.results import costs, rows, scores
 
 from selftrain.api.load import run_of
 
@@ -114,3 +114,14 @@ def test_plots_name_their_judges_and_equal_numbers_give_an_equal_file(tmp_path):
         draw(found, second)
         assert "paper, iteration 1" in first.read_text()
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_is_not_about_a_benchmark_is_told_once(tmp_path):
+    judge = entry(1, {"facts-000": "10", "facts-005": "10"}, 4)
+    judge["hits"]["vote-8"] = {"facts-000": "11", "facts-005": "10"}
+    record = {"iterations": [{**judge, "iteration": 0}, {**judge, "judged": {}, "learnt": {}}]}
+    found = rows([Experiment("votes", 1, {}, "demo", None)], {"votes-1": record})
+    assert [(row.name, row.benchmark, row.first) for row in found[2:]] == [("votes", "held-out", True), ("votes", "vote-8", False)]
+    assert len(costs(found).splitlines()) == 3
+    accuracy(found, tmp_path / "1.svg")
+    assert ">votes, iteration 1, vote-8<" in (tmp_path / "1.svg").read_text()
