@@ -46,7 +46,7 @@ class Classifier:
         )
 
     def _ask(self, rows: Sequence[Instruction]) -> Sampled:
-        sampling = Sampling(1, 0.0, 1.0, self.spec.generate.max_tokens)
+        sampling = Sampling.greedy(self.spec.generate)
         values = [{"instruction": row.text, "scale": str(self.wanted.scale)} for row in rows]
         seeds = [seed_of(self.spec.seed, "generate", "classify", row.id) for row in rows]
         return self.sampler.sample_once(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from transformers import PreTrainedTokenizerBase
 
@@ -30,6 +30,16 @@ class Sampling:
     temperature: float
     top_p: float
     max_tokens: int
+
+    @classmethod
+    def drawn(cls, settings: SamplingStage, samples: int) -> Self:
+        """As a stage says."""
+        return cls(samples, float(settings.temperature), float(settings.top_p), settings.max_tokens)
+
+    @classmethod
+    def greedy(cls, settings: SamplingStage) -> Self:
+        """The likeliest completion, as long as a stage allows."""
+        return cls(1, 0.0, 1.0, settings.max_tokens)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from math import ceil
 
 from selftrain.api.records import VALIDATION, Order
 from selftrain.api.seeds import seed_of
-from selftrain.api.v1alpha1 import Evaluate
 from selftrain.method.contests import Contest, questions
 from selftrain.method.pairs import HeldOut, has_winner, shown
 from selftrain.method.questions import Question, prompts_of
@@ -127,12 +126,7 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
 
 def _request(context: Context, sampler: Sampler, templates: Mapping[str, Template], ask: Asked) -> Request:
     seed = seed_of(context.work.spec.seed, "evaluate", context.work.iteration, ask.exam.name, ask.item, ask.question.key)
-    sampling = _sampling(context.work.spec.evaluate, ask.votes)
+    settings = context.work.spec.evaluate
+    # One vote is greedy (paper, single judgment); more are sampled.
+    sampling = Sampling.greedy(settings) if ask.votes == 1 else Sampling.drawn(settings, ask.votes)
     return sampler.request(templates[ask.question.prompt], ask.question.values, seed, sampling)
-
-
-def _sampling(settings: Evaluate, votes: int) -> Sampling:
-    """One vote is greedy (paper, single judgment); more are sampled."""
-    if votes == 1:
-        return Sampling(1, 0.0, 1.0, settings.max_tokens)
-    return Sampling(votes, float(settings.temperature), float(settings.top_p), settings.max_tokens)

@@ -7,7 +7,6 @@ from typing import Any
 
 from selftrain.api.records import Drop, Order, Split
 from selftrain.api.seeds import seed_of
-from selftrain.api.v1alpha1 import Judge
 from selftrain.method.pairs import shown
 from selftrain.method.verdict import parse_verdict
 from selftrain.planning.steps import PAIRS_STEP, judge_iteration
@@ -46,7 +45,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
         prompts=digests({"judge": template}),
     )  # fmt: skip
     if missing := stage.missing(settings.parallelism):
-        sampler, sampling = load(model.path, settings, [template]), _sampling(settings)
+        sampler, sampling = load(model.path, settings, [template]), Sampling.drawn(settings, settings.samples)
 
         def batches() -> Iterator[tuple[tuple[int, list[Asked]], list[Request]]]:
             for shard in stage.undrained(missing):
@@ -96,7 +95,3 @@ def ordered(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]
         drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
         for order in Order if orders == "both" else (drawn,):
             yield Asked(row, order, seed_of(seed, "judge", iteration, row["pair_id"], order))
-
-
-def _sampling(settings: Judge) -> Sampling:
-    return Sampling(settings.samples, float(settings.temperature), float(settings.top_p), settings.max_tokens)

@@ -28,7 +28,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
     )  # fmt: skip
     if missing := stage.missing(settings.parallelism):
         sampler = load(model.path, settings, [answer])
-        sampling = Sampling(1, float(settings.temperature), float(settings.top_p), settings.max_tokens)
+        sampling = Sampling.drawn(settings, 1)
 
         def batches() -> Iterator[tuple[tuple[int, Sequence[Instruction]], list[Request]]]:
             for shard, rows in in_shards(sources, stage.shards, stage.undrained(missing)):

@@ -92,8 +92,7 @@ class Writer:
         return sampled
 
     def _ask(self, prompts: Iterable[Prompt], samples: int) -> Sampled:
-        settings = self.spec.generate
-        sampling = Sampling(samples, float(settings.temperature), float(settings.top_p), settings.max_tokens)
+        sampling = Sampling.drawn(self.spec.generate, samples)
         requests = [
             self.sampler.request(self.templates[name], values, seed_of(self.spec.seed, "generate", name, row.id), sampling)
             for name, row, values in prompts
