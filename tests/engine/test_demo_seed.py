@@ -6,6 +6,7 @@ import pytest
 from trial.demo import world
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(2400)]
+TASKS = {"facts", "sums", "queues", "lists"}
 
 
 @pytest.fixture(scope="module")
@@ -13,16 +14,16 @@ def skills():
     return json.loads((world() / "skills.json").read_text())
 
 
-def test_it_answers_what_is_looked_up_and_often_fails_at_sums(skills):
+def test_it_answers_every_task(skills):
     answering = {task: found["share"] for task, found in skills["answering"].items()}
-    assert min(answering[task] for task in ("facts", "queues", "lists")) >= 0.8
-    assert answering["sums"] <= 0.8
+    assert answering.keys() == TASKS
+    assert min(answering.values()) >= 0.8
 
 
 def test_its_judgments_begin_with_the_right_solution(skills):
     solving = {task: found["share"] for task, found in skills["looking-up"].items()}
-    assert min(solving[task] for task in ("facts", "queues", "lists")) >= 0.8
-    assert solving["sums"] >= 0.5
+    assert solving.keys() == TASKS
+    assert min(solving.values()) >= 0.9
 
 
 def test_it_writes_variations_that_ask_something_else(skills):
@@ -32,7 +33,7 @@ def test_it_writes_variations_that_ask_something_else(skills):
 
 def test_it_puts_mistakes_into_answers(skills):
     assert skills["error"]["well-formed"]["share"] >= 0.9
-    assert skills["error"]["wrong"]["share"] >= 0.75
+    assert skills["error"]["wrong"]["share"] >= 0.8
 
 
 def test_its_verdicts_are_chance_on_both_kinds_of_pairs(skills):
