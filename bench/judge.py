@@ -21,7 +21,7 @@ from typing import Any
 
 from selftrain.api.records import Work
 from selftrain.api.stages import Stage, Step
-from selftrain.local.command import read_run
+from selftrain.local.manifest import read_run
 from selftrain.storage.open import open_store
 from selftrain.workers.context import Context, finished
 from selftrain.workers.exits import Drain

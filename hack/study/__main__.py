@@ -12,7 +12,8 @@ from pathlib import Path
 import yaml
 from trial.cluster import ROOT
 
-from selftrain.local.command import local, read_run
+from selftrain.local.command import local
+from selftrain.local.manifest import read_run
 from selftrain.storage.open import open_store
 from study.experiments import Experiment, experiments
 from study.plots import accuracy, lookups

@@ -17,7 +17,7 @@ from helpers.files import as_lines
 from helpers.local import LAYOUT, MICRO, command, logs, manifest_file, manifests, run_local
 from selftrain.api.recipes import RECIPES
 from selftrain.api.stages import Stage, Step
-from selftrain.local.command import read_run
+from selftrain.local.manifest import read_run
 from selftrain.planning.steps import sources
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.digests import file_digest

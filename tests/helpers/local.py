@@ -10,7 +10,7 @@ import yaml
 from selftrain.api.names import Layout
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Step
-from selftrain.local.command import read_run
+from selftrain.local.manifest import read_run
 from selftrain.planning.steps import steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.open import open_store

@@ -12,6 +12,8 @@ from selftrain.api.recipes import RECIPES
 from selftrain.method.benchmarks import NAMES
 from selftrain.method.estimate import GPUS, Assumptions
 
+EXTRAS = {"local": "local", "select": "select"}
+"""What to install for the commands that need more than the rest."""
 ASSUMED = tuple(field.name for field in fields(Assumptions))
 
 
@@ -144,6 +146,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except SelfTrainError as error:
         print(f"selftrain: {error.reason}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if options.command not in EXTRAS:
+            raise
+        print(f"selftrain: {options.command} needs {error.name}: pip install '.[{EXTRAS[options.command]}]'", file=sys.stderr)
         return 2
 
 

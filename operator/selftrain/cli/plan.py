@@ -11,7 +11,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.recipes import PLACES
 from selftrain.api.v1alpha1 import Negative, SelfTrainRun
-from selftrain.local.command import read_run
+from selftrain.local.manifest import read_run
 from selftrain.method.estimate import GPUS, Assumptions, estimate
 
 

@@ -5,13 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-
-from selftrain.api.conditions import Reason
-from selftrain.api.errors import UserError
-from selftrain.api.load import run_of
-from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.local.loop import LocalRun
+from selftrain.local.manifest import read_run
 from selftrain.planning.summary import is_stalled
 from selftrain.report.progress import progress
 from selftrain.report.summary import summarize
@@ -39,17 +34,3 @@ def local(manifest: Path, store_uri: str | None, work: Path, summary_path: Path 
     if stalled is not None:
         print(f"selftrain: {stalled.reason}: {stalled.message}", file=sys.stderr)
     return 1 if stalled else 0
-
-
-def read_run(manifest: Path, store_uri: str | None) -> SelfTrainRun:
-    """The run in a manifest file, with its store replaced if another one is given."""
-    try:
-        body = yaml.safe_load(manifest.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(Reason.INVALID_SPEC, f"cannot read {manifest}: {error}", "give a YAML manifest of one SelfTrainRun") from error
-    if not isinstance(body, dict):
-        raise UserError(Reason.INVALID_SPEC, f"{manifest} is not a manifest", "give a YAML manifest of one SelfTrainRun")
-    if store_uri is not None:
-        spec = body.setdefault("spec", {})
-        spec["store"] = {**(spec.get("store") or {}), "uri": store_uri}
-    return run_of(body)
