@@ -265,7 +265,8 @@ class Spec(ApiModel):
 
     recipe: Literal["paper", "release", "improved"] = "paper"
     """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published, release is SFT and then DPO as in
-    the released model, improved adds near misses to the pairs and keeps judgments only where both orders are judged right."""
+    the released model, improved adds near misses to the pairs, keeps judgments only where both orders are judged right, and goes on from
+    the judge before on fresh instructions."""
     iterations: Annotated[int, Field(ge=1, le=50)] = 5
     """Rounds of judge, select, train and evaluate; may be raised later. Source: paper."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 42
