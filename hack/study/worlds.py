@@ -11,10 +11,12 @@ from types import ModuleType
 
 from trial.demo import EXAMPLE, world
 
-INSTRUCTIONS = 400
+INSTRUCTIONS = 600
 """The demo has the first 200 of these."""
-LABELLED = 400
+LABELLED = 600
 """Pairs with true labels, for runs that learn from such."""
+VOTED = 80
+"""Held-out pairs, the first ones, that are judged by votes of 32: with all of them a run would take more than an hour."""
 
 
 @cache
@@ -36,6 +38,7 @@ def prepare(family: str, out: Path) -> Path:
     tasks = data.FAMILIES[family]
     write(folder / "instructions.jsonl", ({"instruction": scene.instruction} for scene in data.instructions(tasks, INSTRUCTIONS)))
     write(folder / "labelled.jsonl", data.labelled(tasks, LABELLED))
+    write(folder / "voted.jsonl", data.benchmark(tasks)[:VOTED])
     return folder
 
 
