@@ -91,9 +91,10 @@ PAPER = Recipe(
     start=Start.SEED,
 )
 # `paper` is Self-Taught Evaluators as published, `release` what its authors released: SFT, then DPO from there on instructions of its own.
-# The pairs of both are told apart by their topic alone. Of the pairs of `improved` half are near misses, of several kinds, and judgments
-# are kept only where luck and a preference for one letter are unlikely. Five answers: an odd number has a majority more often. Five
-# slices: in each of the five iterations that are the default the judge goes on from where it was, on instructions it has not seen.
+# The pairs of both are told apart by their topic alone. Of the pairs of `improved` half are near misses, of several kinds, and a pair
+# is learnt only in both orders, so no preference for one letter is. What the judge seldom gets right it has to learn, so there is no
+# minimum pass rate. Five answers: an odd number has a majority more often. Five slices: in each of the five iterations that are the
+# default the judge goes on from where it was, on instructions it has not seen.
 RECIPES = {
     "paper": PAPER,
     "release": replace(PAPER, slices=2, objective=Objective.DPO, start=Start.PREVIOUS),
@@ -107,7 +108,6 @@ RECIPES = {
             NegativeKind.FINAL_ANSWER: 1,
             NegativeKind.CONSTRAINT: 1,
         },
-        minimum_pass_rate="0.25",  # noqa: S106 - no password
         require_mirror=True,
         slices=5,
         start=Start.PREVIOUS,
