@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
 from selftrain.api.records import Drop, Order, Split
 from selftrain.api.seeds import seed_of
 from selftrain.method.pairs import shown
@@ -57,7 +59,16 @@ def run(context: Context, load: Load = load_sampler) -> None:
             for (shard, asked), sampled in sampler.sample(batches()):
                 stage.write(shard, made(asked, sampled))
     if (done := stage.complete()) is not None:
+        require_pairs(context, sum(marker.counts["ordered"] for marker in done.values()))
         stage.commit(stage.manifest(done))
+
+
+def require_pairs(context: Context, ordered: int) -> None:
+    """Stop a run whose slice of this iteration has no pair. Only few pairs in many slices can come to that."""
+    if ordered == 0:
+        iteration, slices = context.work.iteration, context.work.spec.resolved.slices
+        message = f"none of the pairs is in slice {(iteration - 1) % slices + 1} of {slices}, which iteration {iteration} is to judge"
+        raise UserError(Reason.NO_PAIRS, message, "give more instructions, or set judge.slices to fewer, in a new run")
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:

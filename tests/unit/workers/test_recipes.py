@@ -520,6 +520,13 @@ def test_every_iteration_judges_a_slice_of_its_own(bench: "Bench") -> None:
     assert 70 < len(judged[0]) < 130
 
 
+def test_a_slice_without_a_pair_is_told(bench: "Bench") -> None:
+    """Ten pairs in fifty slices."""
+    with pytest.raises(UserError, match="slice 1 of 50, which iteration 1 is to judge") as error:
+        make_judgments(bench, judge={"shards": 3, "samples": 1, "slices": 50})
+    assert error.value.reason is Reason.NO_PAIRS
+
+
 def test_judgments_do_not_depend_on_how_they_are_cut(bench: "Bench") -> None:
     first = rows(make_judgments(bench))
     again = bench.context(Stage.JUDGE, judge={"shards": 1, "samples": 4}, store={"uri": f"file://{bench.folder}/store2"})

@@ -262,9 +262,10 @@ def test_a_share_that_no_pair_can_have_is_told(bench: "Bench") -> None:
 
 def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench") -> None:
     """Every number is counted again from the rows."""
-    generate.run(bench.context(Stage.GENERATE, recipe="improved"), bench.load, bench.embedder)
-    judge.run(bench.context(Stage.JUDGE, recipe="improved"), bench.load)
-    context = bench.context(Stage.SELECT, recipe="improved")
+    spec = {"recipe": "improved", "judge": {"shards": 3, "samples": 4, "maxTokens": 64, "slices": 1}}
+    generate.run(bench.context(Stage.GENERATE, **spec), bench.load, bench.embedder)
+    judge.run(bench.context(Stage.JUDGE, **spec), bench.load)
+    context = bench.context(Stage.SELECT, **spec)
     select.run(context)
     manifest = read_manifest(context.store, context.layout, context.work.step)
     assert manifest is not None
