@@ -1,4 +1,4 @@
-"""Run what is not finished yet, then write the results: python -m study OUT [NAME...].
+"""Run what is not finished yet, then write the results: python -m study OUT [NAME...]; a NAME is an experiment or one run of it.
 
 OUT holds the runs and may be thrown away. What is known of a finished run is a file in docs/results/study: such a run is not carried out
 again unless its manifest or its world has changed. Stop it whenever you like; it goes on after the last committed shard.
@@ -51,10 +51,10 @@ def pairs_of(run: str) -> Path:
 
 
 def main() -> None:
-    out, only = Path(sys.argv[1]).resolve(), sys.argv[2:]
+    out, only = Path(sys.argv[1]).resolve(), set(sys.argv[2:])
     known = read_records(RECORDS)
     for experiment in experiments():
-        if (not only or experiment.name in only) and not finished(experiment, known):
+        if (not only or only & {experiment.name, experiment.run}) and not finished(experiment, known):
             carry_out(experiment, out)
     records = read_records(RECORDS)
     done = [experiment for experiment in experiments() if finished(experiment, records)]
