@@ -2,41 +2,30 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
+from helpers.vllm import INSTRUCTIONS, MICRO, context, load, loaded, manifest, rows
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.records import Drop, Manifest, Shard, Work
+from selftrain.api.records import Drop, Shard
 from selftrain.api.stages import Stage
-from selftrain.api.v1alpha1 import Generate
-from selftrain.storage.commit import read_manifest
-from selftrain.storage.open import open_store
 from selftrain.workers import generate, judge, select
 from selftrain.workers.chat import encode, load_tokenizer
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion, Request, Sampling
-from selftrain.workers.exits import Drain
-from selftrain.workers.machine import environment, read_machine
-from selftrain.workers.sampling import Sampler, load_sampler
+from selftrain.workers.machine import read_machine
+from selftrain.workers.sampling import Sampler
 
-MICRO = Path(__file__).parents[1] / "fixtures/micro"
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # the engine's own warnings are its makers' affair
-SETTINGS = Generate(max_tokens=48, max_sequences=32, top_p="1.0")
-INSTRUCTIONS = {"uri": f"file://{MICRO}/instructions.jsonl"}
 PROMPTS = [f"Which number comes after {number}?" for number in range(40)]
 
 
 @pytest.fixture(scope="module")
 def sampler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampler]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(read_machine(), 1, tmp_path_factory.mktemp("cache")).items():
-            patch.setitem(os.environ, name, value)
-        yield load_sampler(MICRO / "model", SETTINGS, [])
+    with loaded(MICRO / "model", tmp_path_factory.mktemp("cache")) as sampler:
+        yield sampler
 
 
 @pytest.fixture(scope="module")
@@ -92,38 +81,16 @@ def test_the_limit_is_the_models(sampler: Sampler) -> None:
     assert sampler.engine.limit == 2048
 
 
-def context(folder: Path, stage: Stage, **changes: Any) -> Context:
-    spec = {
-        "model": {"uri": f"file://{MICRO}/model"},
-        "store": {"uri": f"file://{folder}/store"},
-        "instructions": INSTRUCTIONS,
-        "generate": {"shards": 3, "maxTokens": 48, "maxSequences": 32},
-        "judge": {"shards": 4, "maxTokens": 48, "maxSequences": 32, "samples": 4},
-        **changes,
-    }
-    work = Work.model_validate({"run": {"name": "micro"}, "iteration": 1, "stage": stage, "attempt": 1, "spec": spec})
-    scratch = folder / f"scratch-{stage}"
-    scratch.mkdir(exist_ok=True)
-    return Context(work, open_store(work.spec.store), scratch, 0, Drain())
-
-
-def manifest(stage: Context) -> Manifest:
-    found = read_manifest(stage.store, stage.layout, stage.work.step)
-    assert found is not None
-    return found
-
-
 def test_stages_resume_byte_by_byte(sampler: Sampler, tmp_path: Path) -> None:
-    load = partial(lambda loaded, *_: loaded, sampler)
-    generate.run(context(tmp_path, Stage.GENERATE), load)
+    generate.run(context(tmp_path, Stage.GENERATE), load(sampler))
     judging = context(tmp_path, Stage.JUDGE)
-    judge.run(judging, load)
+    judge.run(judging, load(sampler))
     before = manifest(judging)
     assert before.counts["judgments"] == 8 * manifest(context(tmp_path, Stage.GENERATE)).counts["pairs"] > 0
     assert before.counts["unparsed"] < before.counts["judgments"] / 4
     for key in (judging.layout.manifest(judging.work.step), *(judging.layout.shard_marker(judging.work.step, n) for n in (1, 3))):
         judging.store.delete([key])
-    judge.run(context(tmp_path, Stage.JUDGE), load)
+    judge.run(context(tmp_path, Stage.JUDGE), load(sampler))
     assert manifest(judging).parts == before.parts
     selecting = context(tmp_path, Stage.SELECT)
     select.run(selecting)
@@ -141,7 +108,7 @@ def test_what_is_no_classification_is_counted(sampler: Sampler, tmp_path: Path) 
     written = []
     for _ in range(2):
         with pytest.raises(UserError, match="unclassified") as error:
-            generate.run(generating, lambda *_: sampler)
+            generate.run(generating, load(sampler))
         assert error.value.reason is Reason.NO_PAIRS
         written.append(markers(generating))
         generating.store.delete([generating.layout.shard_marker(generating.work.step, 1)])
@@ -155,10 +122,9 @@ def test_the_generator_rewrites_its_answers(sampler: Sampler, tmp_path: Path) ->
     kinds = ("error", "final-answer", "constraint")
     negatives = [{"kind": kind} for kind in kinds]
     generating = context(tmp_path, Stage.GENERATE, generate={"shards": 3, "maxTokens": 64, "maxSequences": 32, "negatives": negatives})
-    generate.run(generating, lambda *_: sampler)
+    generate.run(generating, load(sampler))
     counts, drops = manifest(generating).counts, manifest(generating).drops
     assert counts["pairs"] + sum(drops.values()) == counts["rows"] == 24
-    made = [row for part in manifest(generating).parts for row in pq.read_table(tmp_path / "store" / part.key).to_pylist()]
-    pairs = [row for row in made if row["dropped"] is None]
+    pairs = [row for row in rows(generating) if row["dropped"] is None]
     assert {row["kind"] for row in pairs} == set(kinds)
     assert all(row["rejected"] not in ("", row["chosen"]) and "<" not in row["rejected"] for row in pairs)

@@ -1,15 +1,14 @@
 """The demo's data says what it claims: right answers are right, wrong ones wrong, and held-out texts are held out."""
 
-import importlib
 import random
 import re
-import sys
 from collections import Counter
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from helpers.scripts import imported
 from selftrain.api.records import Drop
 from selftrain.method.rewriting import parse_rewritten
 from selftrain.method.variation import Variation, parse_variation
@@ -20,13 +19,8 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "smollm2"
 
 @pytest.fixture(scope="module")
 def modules():
-    """The example's scripts import each other by bare name, as they do when they are run."""
-    names = ("world", "unseen", "data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(EXAMPLE)
-        yield tuple(importlib.import_module(name) for name in names)
-        for name in names:
-            sys.modules.pop(name, None)
+    with imported(EXAMPLE, "world", "unseen", "data") as modules:
+        yield modules
 
 
 @pytest.fixture(scope="module")
