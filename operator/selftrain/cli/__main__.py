@@ -12,8 +12,8 @@ from selftrain.api.recipes import RECIPES
 from selftrain.method.benchmarks import NAMES
 from selftrain.method.estimate import GPUS, Assumptions
 
-EXTRAS = {"local": "local", "select": "select"}
-"""What to install for the commands that need more than the rest."""
+EXTRAS = ("local", "select")
+"""Commands that need more than the rest: the extra of the same name."""
 ASSUMED = tuple(field.name for field in fields(Assumptions))
 
 
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if options.command not in EXTRAS:
             raise
-        print(f"selftrain: {options.command} needs {error.name}: pip install '.[{EXTRAS[options.command]}]'", file=sys.stderr)
+        print(f"selftrain: {options.command} needs {error.name}: pip install '.[{options.command}]'", file=sys.stderr)
         return 2
 
 
