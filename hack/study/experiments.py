@@ -53,7 +53,8 @@ def experiments(path: Path = STUDY) -> Iterator[Experiment]:
     for number in range(rounds):
         for name, entry in named.items():
             if number < len(entry["seeds"]):
-                spec = merged(study["all"], entry["spec"])
+                alike = named[entry["like"]]["spec"] if "like" in entry else {}
+                spec = merged(merged(study["all"], alike), entry["spec"])
                 yield Experiment(name, entry["seeds"][number], spec, entry.get("family", "demo"), entry.get("relabelled"))
 
 
