@@ -9,13 +9,11 @@ import pytest
 
 from helpers.files import as_lines
 from helpers.scripts import imported
-from helpers.vllm import INSTRUCTIONS, MICRO, context, load, loaded, manifest, rows
+from helpers.steps import INSTRUCTIONS, MICRO, order, rows, worked
 from selftrain.api.prompts import Prompts
 from selftrain.api.records import Drop
-from selftrain.api.stages import Stage
+from selftrain.planning.steps import PAIRS_STEP, SEED_STEP
 from selftrain.prompts import PromptName, resolve
-from selftrain.workers import evaluate, generate
-from selftrain.workers.sampling import Sampler
 
 UPDATES = 900
 PROMPTS = {"classify": {"user": "{{instruction}}\nClassify this."}, "rating": {"user": "{{instruction}}\n{{answer}}\nRate this."}}
@@ -66,18 +64,12 @@ def taught(scripts: tuple[ModuleType, ...], tmp_path_factory: pytest.TempPathFac
     return folder
 
 
-@pytest.fixture(scope="module")
-def sampler(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampler]:
-    with loaded(taught, tmp_path_factory.mktemp("cache")) as sampler:
-        yield sampler
-
-
-def test_only_instructions_of_a_wanted_class_get_pairs(taught: Path, sampler: Sampler, tmp_path: Path) -> None:
+def test_only_instructions_of_a_wanted_class_get_pairs(taught: Path, tmp_path: Path) -> None:
     wanted = {"categories": ["closed-question-answering"], "maximumComplexity": 3}
     model = {"uri": f"file://{taught}"}
-    generating = context(tmp_path, Stage.GENERATE, model=model, prompts=PROMPTS, instructions={**INSTRUCTIONS, "classify": wanted})
-    generate.run(generating, load(sampler))
-    counts, drops, made = manifest(generating).counts, manifest(generating).drops, rows(generating)
+    work = order(tmp_path, PAIRS_STEP, model=model, prompts=PROMPTS, instructions={**INSTRUCTIONS, "classify": wanted})
+    generated = worked(tmp_path, work)
+    counts, drops, made = generated.counts, generated.drops, rows(work)
     classed = {row["instruction"]: row["category"] for row in made if row["category"]}
     questions = {text for text, category in classed.items() if category == "closed-question-answering"}
     assert len(classed) >= 20, "most are classified"
@@ -90,7 +82,7 @@ def test_only_instructions_of_a_wanted_class_get_pairs(taught: Path, sampler: Sa
     assert counts["pairs"] + sum(drops.values()) == counts["rows"] == len(made)
 
 
-def test_the_better_rating_wins(taught: Path, sampler: Sampler, tmp_path: Path) -> None:
+def test_the_better_rating_wins(taught: Path, tmp_path: Path) -> None:
     """Every right answer has an exclamation mark, no wrong one has."""
     wrong = ["It is 9.", "Red.", "A red lamp."]
     best = [
@@ -108,9 +100,8 @@ def test_the_better_rating_wins(taught: Path, sampler: Sampler, tmp_path: Path) 
         "mode": "rating",
     }
     settings = {"shards": 2, "maxTokens": 48, "maxSequences": 32, "benchmarks": [benchmark]}
-    evaluating = context(tmp_path, Stage.EVALUATE, 0, model={"uri": f"file://{taught}"}, prompts=PROMPTS, evaluate=settings)
-    evaluate.run(evaluating, load(sampler))
-    (result,) = manifest(evaluating).results
+    work = order(tmp_path, SEED_STEP, model={"uri": f"file://{taught}"}, prompts=PROMPTS, evaluate=settings)
+    (result,) = worked(tmp_path, work).results
     assert result.overall.unparsed == 0
     assert result.parts["Math"].correct >= 8
     assert result.official is not None

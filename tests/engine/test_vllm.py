@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from helpers.vllm import INSTRUCTIONS, MICRO, context, load, loaded, manifest, rows
+from helpers.steps import INSTRUCTIONS, MICRO, context, manifest, rows
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop, Shard
 from selftrain.api.stages import Stage
+from selftrain.api.v1alpha1 import Generate
 from selftrain.workers import generate, judge, select
 from selftrain.workers.chat import encode, load_tokenizer
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion, Request, Sampling
-from selftrain.workers.machine import read_machine
-from selftrain.workers.sampling import Sampler
+from selftrain.workers.machine import environment, read_machine
+from selftrain.workers.sampling import Sampler, load_sampler
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # the engine's own warnings are its makers' affair
 PROMPTS = [f"Which number comes after {number}?" for number in range(40)]
@@ -24,8 +25,11 @@ PROMPTS = [f"Which number comes after {number}?" for number in range(40)]
 
 @pytest.fixture(scope="module")
 def sampler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampler]:
-    with loaded(MICRO / "model", tmp_path_factory.mktemp("cache")) as sampler:
-        yield sampler
+    """The only engine of this process: one that is thrown away ends the process group of all others."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(read_machine(), 1, tmp_path_factory.mktemp("cache")).items():
+            patch.setitem(os.environ, name, value)
+        yield load_sampler(MICRO / "model", Generate(max_tokens=48, max_sequences=32, top_p="1.0"), [])
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +86,19 @@ def test_the_limit_is_the_models(sampler: Sampler) -> None:
 
 
 def test_stages_resume_byte_by_byte(sampler: Sampler, tmp_path: Path) -> None:
-    generate.run(context(tmp_path, Stage.GENERATE), load(sampler))
+    generate.run(context(tmp_path, Stage.GENERATE), lambda *_: sampler)
     judging = context(tmp_path, Stage.JUDGE)
-    judge.run(judging, load(sampler))
-    before = manifest(judging)
-    assert before.counts["judgments"] == 8 * manifest(context(tmp_path, Stage.GENERATE)).counts["pairs"] > 0
+    judge.run(judging, lambda *_: sampler)
+    before = manifest(judging.work)
+    assert before.counts["judgments"] == 8 * manifest(context(tmp_path, Stage.GENERATE).work).counts["pairs"] > 0
     assert before.counts["unparsed"] < before.counts["judgments"] / 4
     for key in (judging.layout.manifest(judging.work.step), *(judging.layout.shard_marker(judging.work.step, n) for n in (1, 3))):
         judging.store.delete([key])
-    judge.run(context(tmp_path, Stage.JUDGE), load(sampler))
-    assert manifest(judging).parts == before.parts
+    judge.run(context(tmp_path, Stage.JUDGE), lambda *_: sampler)
+    assert manifest(judging.work).parts == before.parts
     selecting = context(tmp_path, Stage.SELECT)
     select.run(selecting)
-    kept = manifest(selecting).counts
+    kept = manifest(selecting.work).counts
     assert kept["kept A"] == kept["kept B"] > 0
 
 
@@ -108,7 +112,7 @@ def test_what_is_no_classification_is_counted(sampler: Sampler, tmp_path: Path) 
     written = []
     for _ in range(2):
         with pytest.raises(UserError, match="unclassified") as error:
-            generate.run(generating, load(sampler))
+            generate.run(generating, lambda *_: sampler)
         assert error.value.reason is Reason.NO_PAIRS
         written.append(markers(generating))
         generating.store.delete([generating.layout.shard_marker(generating.work.step, 1)])
@@ -122,9 +126,9 @@ def test_the_generator_rewrites_its_answers(sampler: Sampler, tmp_path: Path) ->
     kinds = ("error", "final-answer", "constraint")
     negatives = [{"kind": kind} for kind in kinds]
     generating = context(tmp_path, Stage.GENERATE, generate={"shards": 3, "maxTokens": 64, "maxSequences": 32, "negatives": negatives})
-    generate.run(generating, load(sampler))
-    counts, drops = manifest(generating).counts, manifest(generating).drops
+    generate.run(generating, lambda *_: sampler)
+    counts, drops = manifest(generating.work).counts, manifest(generating.work).drops
     assert counts["pairs"] + sum(drops.values()) == counts["rows"] == 24
-    pairs = [row for row in rows(generating) if row["dropped"] is None]
+    pairs = [row for row in rows(generating.work) if row["dropped"] is None]
     assert {row["kind"] for row in pairs} == set(kinds)
     assert all(row["rejected"] not in ("", row["chosen"]) and "<" not in row["rejected"] for row in pairs)
