@@ -16,7 +16,7 @@ from selftrain.local.command import local
 from selftrain.local.manifest import read_run
 from selftrain.storage.open import open_store
 from study.experiments import Experiment, experiments
-from study.plots import accuracy, lookups
+from study.plots import accuracy, held_out_lookups, training_lookups
 from study.record import finished, read_records, record_of, relabelled
 from study.results import page, rows
 from study.worlds import prepare, truths, write
@@ -62,7 +62,8 @@ def main() -> None:
     text = page(found, done, records)
     (RESULTS / "study.md").write_text(text)
     accuracy(found, RECORDS / "accuracy.svg")
-    lookups(found, RECORDS / "look-ups.svg")
+    held_out_lookups(found, RECORDS / "held-out-look-ups.svg")
+    training_lookups(found, RECORDS / "training-look-ups.svg")
     print(text)
 
 

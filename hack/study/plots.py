@@ -1,6 +1,6 @@
 """Plots of the study: verdicts by kind of wrong answer, and how many traces look the answer up."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -28,18 +28,20 @@ def accuracy(found: Sequence[Row], path: Path) -> None:
     _save(path)
 
 
-def lookups(found: Sequence[Row], path: Path) -> None:
+def training_lookups(found: Sequence[Row], path: Path) -> None:
     """A line an iteration: traces with the true solution that rule by it, among those sampled and those learnt."""
-    groups = {group: list(_lookups(found, group)) for group in TRACES}
+    trained = [row for row in found if row.iteration and row.first]
+    _lookups({group: [(_name(row), *row.lookups(group)) for row in trained] for group in TRACES}, path)
+
+
+def held_out_lookups(found: Sequence[Row], path: Path) -> None:
+    """A line a judge: the same on held-out pairs of both kinds."""
+    _lookups({kind: [(_name(row), *row.lookups("evaluated", kind)) for row in found if row.first] for kind in KINDS}, path)
+
+
+def _lookups(groups: dict[str, Points], path: Path) -> None:
     _draw(groups, "share of traces that look the answer up, with 95 % intervals").set_xlim(0, 1.01)
     _save(path)
-
-
-def _lookups(found: Sequence[Row], group: str) -> Iterator[tuple[str, int, int]]:
-    for row in found:
-        counts = [kind for entry in row.entries for kind in entry.get(group, {}).values()]
-        if counts and row.first:
-            yield _name(row), sum(kind["look-ups"] for kind in counts), sum(kind["traces"] for kind in counts)
 
 
 def _name(row: Row) -> str:

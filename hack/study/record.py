@@ -21,7 +21,7 @@ from selftrain.report.summary import hits
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 from study.experiments import Experiment
-from study.worlds import fingerprint, module, truths
+from study.worlds import fingerprint, held_out_pairs, module, truths
 
 Row = dict[str, Any]
 COPIED = ("iteration", "judgments", "kept", "a_verdicts", "unparsed", "seconds")
@@ -37,6 +37,7 @@ def record_of(experiment: Experiment, run: SelfTrainRun, store: ObjectStore, sum
     for entry in iterations:
         number = entry["iteration"]
         entry["hits"] = outcomes(store, reader.manifest(Step(number, Stage.EVALUATE)))
+        entry["evaluated"] = traces(reader.evaluated(number), *held_out(experiment.family))
         if number:
             entry["judged"] = traces(reader.judged(number), pairs, truth)
             entry["learnt"] = traces(reader.learnt(number), pairs, truth)
@@ -58,10 +59,17 @@ def finished(experiment: Experiment, records: Mapping[str, Row]) -> bool:
     return records.get(experiment.run, {}).items() >= made_from(experiment).items()
 
 
+def held_out(family: str) -> tuple[dict[str, Row], dict[str, str]]:
+    """The benchmark's pairs as if a run had made them, and their true answers."""
+    pairs = held_out_pairs(family)
+    return {pair["id"]: {**pair, "kind": pair["subset"]} for pair in pairs}, {pair["instruction"]: pair["chosen"] for pair in pairs}
+
+
 class Reader:
     """The datasets of a run."""
 
     def __init__(self, run: SelfTrainRun, store: ObjectStore) -> None:
+        self.benchmark = run.spec.evaluate.benchmarks[0].name
         self.store, self.layout = store, Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
 
     def manifest(self, step: Step) -> Manifest:
@@ -73,6 +81,11 @@ class Reader:
     def rows(self, step: Step) -> Iterator[Row]:
         for part in self.manifest(step).parts:
             yield from pq.read_table(pa.BufferReader(self.store.read(part.key))).to_pylist()
+
+    def evaluated(self, iteration: int) -> Iterator[tuple[str, str, str]]:
+        """Pair, order and trace of what a judge said of the first benchmark."""
+        rows = self.rows(Step(iteration, Stage.EVALUATE))
+        return ((row["pair_id"], row["order"], row["trace"]) for row in rows if row["benchmark"] == self.benchmark)
 
     def judged(self, iteration: int) -> Iterator[tuple[str, str, str]]:
         """Pair, order and trace of every judgment sampled."""

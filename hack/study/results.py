@@ -9,7 +9,7 @@ from selftrain.api.records import Order
 from selftrain.method.stats import paired, wilson
 from selftrain.report.markdown import table
 from study.experiments import Experiment
-from study.worlds import module
+from study.worlds import held_out_pairs
 
 KINDS = ("near-miss", "off-topic")
 Hits = dict[tuple[int, str, int], bool]
@@ -34,6 +34,11 @@ class Row:
         found = [right for (_, pair, _), right in self.hits.items() if kind in (None, kinds(self.family)[pair])]
         return sum(found), len(found)
 
+    def lookups(self, group: str, kind: str | None = None) -> tuple[int, int]:
+        """Look-ups and all traces among those judged, learnt or evaluated; of one kind of worse answer, if it is given."""
+        counts = [of for entry in self.entries for name, of in entry.get(group, {}).items() if kind in (None, name)]
+        return sum(of["look-ups"] for of in counts), sum(of["traces"] for of in counts)
+
     @property
     def strict(self) -> tuple[int, int]:
         """Pairs that are right in both orders, and all."""
@@ -52,8 +57,7 @@ class Row:
 @cache
 def kinds(family: str) -> dict[str, str]:
     """How the rejected answer of each held-out pair is wrong."""
-    data = module("data")
-    return {pair["id"]: pair["subset"] for pair in data.benchmark(data.FAMILIES[family])}
+    return {pair["id"]: pair["subset"] for pair in held_out_pairs(family)}
 
 
 def rows(done: Iterable[Experiment], records: Records) -> list[Row]:
@@ -80,7 +84,7 @@ def rows(done: Iterable[Experiment], records: Records) -> list[Row]:
 
 def page(found: Sequence[Row], done: Sequence[Experiment], records: Records) -> str:
     """Markdown with everything that the records say."""
-    return "\n\n".join([scores(found), costs(found), data_tables(done, records)]) + "\n"
+    return "\n\n".join([scores(found), held_out_traces(found), costs(found), data_tables(done, records)]) + "\n"
 
 
 def scores(found: Sequence[Row]) -> str:
@@ -109,6 +113,13 @@ def _score(row: Row, against: Row) -> list[str]:
         f"{row.total('a_verdicts') / judgments:.2f}" if row.first else "",
         _paired(row.hits, against.hits),
     ]
+
+
+def held_out_traces(found: Sequence[Row]) -> str:
+    """How many traces on held-out pairs look the answer up: on near misses nothing else leads to the right verdict but chance."""
+    head = ["judge", "iteration", *(f"{kind}: look-ups" for kind in KINDS)]
+    lines = ([row.name, str(row.iteration), *(_fraction(*row.lookups("evaluated", kind)) for kind in KINDS)] for row in found if row.first)
+    return table(head, lines)
 
 
 def costs(found: Sequence[Row]) -> str:
@@ -147,7 +158,7 @@ def _traces(counts: Mapping[str, int] | None) -> str:
 
 
 def _fraction(part: int, total: int) -> str:
-    return f"{part}/{total} = {part / total:.2f}"
+    return f"{part}/{total} = {part / total:.2f}" if total else "none"
 
 
 def _paired(ours: Hits, theirs: Hits) -> str:

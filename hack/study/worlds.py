@@ -38,7 +38,7 @@ def prepare(family: str, out: Path) -> Path:
     tasks = data.FAMILIES[family]
     write(folder / "instructions.jsonl", ({"instruction": scene.instruction} for scene in data.instructions(tasks, INSTRUCTIONS)))
     write(folder / "labelled.jsonl", data.labelled(tasks, LABELLED))
-    write(folder / "voted.jsonl", data.benchmark(tasks)[:VOTED])
+    write(folder / "voted.jsonl", held_out_pairs(family)[:VOTED])
     return folder
 
 
@@ -57,6 +57,13 @@ def truths(family: str) -> dict[str, str]:
 
 
 @cache
+def held_out_pairs(family: str) -> list[dict[str, str]]:
+    """The held-out pairs."""
+    data = module("data")
+    return [*data.benchmark(data.FAMILIES[family])]
+
+
+@cache
 def fingerprint(family: str) -> str:
     """Digest of all texts of a world: what its seed was warmed up on, what is asked and what is held out.
 
@@ -64,5 +71,5 @@ def fingerprint(family: str) -> str:
     """
     data = module("data")
     tasks = data.FAMILIES[family]
-    texts = [list(data.warm_up(tasks)), sorted(truths(family)), data.benchmark(tasks)]
+    texts = [list(data.warm_up(tasks)), sorted(truths(family)), held_out_pairs(family)]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]

@@ -2,9 +2,9 @@
 
 import pytest
 from study.experiments import Experiment, experiments, merged
-from study.plots import accuracy, lookups
-from study.record import finished, labels, made_from, rules_by, traces
-from study.results import costs, rows, scores
+from study.plots import accuracy, held_out_lookups, training_lookups
+from study.record import finished, held_out, labels, made_from, rules_by, traces
+from study.results import KINDS, costs, held_out_traces, rows, scores
 
 from selftrain.api.load import run_of
 
@@ -103,12 +103,24 @@ def test_seeds_are_pooled_and_compared_with_the_paper():
     assert "| 3/4 = 0.75 | 4/4 = 1.00 | 3/4 = 0.75 | 0.62 | +1 -0, p = 1 |" in improved
 
 
+def test_look_ups_on_held_out_pairs_are_pooled_by_kind():
+    pairs, truth = held_out("demo")
+    pair = pairs["facts-005"]
+    right, wrong = pair["chosen"], pair["rejected"]
+    told = [("facts-005", "AB", trace(right, right, "right", wrong, ruling)) for ruling in ("wrong", "right")]
+    judge = {**entry(1, {"facts-005": "11"}, 1), "evaluated": traces(told, pairs, truth)}
+    runs = {name: {"iterations": [{**judge, "iteration": 0}, judge]} for name in ("paper-1", "paper-2")}
+    table = held_out_traces(rows([Experiment("paper", number, {}, "demo", None) for number in (1, 2)], runs))
+    assert table.splitlines()[-1] == "| paper | 1 | 2/4 = 0.50 | none |"
+
+
 def test_plots_name_their_judges_and_equal_numbers_give_an_equal_file(tmp_path):
     seed, judge = (entry(number, {"facts-000": "10", "facts-005": "10"}, 4) for number in (0, 1))
     counts = {"variation": {"traces": 4, "solved": 3, "look-ups": 2}}
-    record = {"iterations": [seed, {**judge, "judged": counts, "learnt": counts}]}
+    of_both = dict.fromkeys(KINDS, counts["variation"])
+    record = {"iterations": [{**seed, "evaluated": of_both}, {**judge, "judged": counts, "learnt": counts, "evaluated": of_both}]}
     found = rows([Experiment("paper", 1, {}, "demo", None)], {"paper-1": record})
-    for draw in (accuracy, lookups):
+    for draw in (accuracy, held_out_lookups, training_lookups):
         first, second = tmp_path / "1.svg", tmp_path / "2.svg"
         draw(found, first)
         draw(found, second)
