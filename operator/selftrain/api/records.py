@@ -133,6 +133,10 @@ class Tally(ApiModel):
     a_verdicts: int = 0
     strict_correct: int = 0
     pairs: int = 0
+    effective: Annotated[float | None, SINCE] = None
+    """As many independent judgments would be as uncertain, since those of one item are not. Absent where all are independent."""
+    strict_effective: Annotated[float | None, SINCE] = None
+    """The same of pairs right in both orders."""
 
 
 class Official(ApiModel):

@@ -33,7 +33,7 @@ class Condition(ApiModel):
 
 
 class Score(ApiModel):
-    """Accuracy on one benchmark, both orders, with its 95 % interval (Wilson)."""
+    """Accuracy on one benchmark, both orders, with its 95 % interval (Wilson, on as many judgments as are independent)."""
 
     benchmark: DnsLabel
     """Name of the benchmark."""

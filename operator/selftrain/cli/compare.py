@@ -28,8 +28,10 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
         "only_second": len(theirs) - len(common),
         "first": pairs.numbers([ours[key] for key in common]),
         "second": pairs.numbers([theirs[key] for key in common]),
-        "by_order": paired([(a, b) for key in common for a, b in zip(ours[key].right, theirs[key].right, strict=True)]),
-        "strict": paired([(all(ours[key].right), all(theirs[key].right)) for key in common]),
+        "by_order": paired(
+            ((key, order), *right) for key in common for order, right in enumerate(zip(ours[key].right, theirs[key].right, strict=True))
+        ),
+        "strict": paired((key, all(ours[key].right), all(theirs[key].right)) for key in common),
     }
 
 

@@ -27,6 +27,11 @@ def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str,
             return None
 
 
+def item_of(layout: PairFormat, pair: str) -> str:
+    """The item that a pair is of, by its name. Two benchmarks make several pairs of one item."""
+    return pair.rpartition("/")[0] if layout in (PairFormat.RM_BENCH, PairFormat.PPE_CORRECTNESS) else pair
+
+
 def stored_order(item: str) -> Order:
     """RewardBench shows each item in one order, drawn anew in each run of its code. Here it is drawn once, by the item's name."""
     return tuple(Order)[seed_of("rewardbench", item) % len(Order)]

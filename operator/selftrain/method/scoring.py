@@ -1,9 +1,11 @@
 """Scores of a judge on held-out pairs, with what two blind baselines would have scored on the same pairs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from selftrain.api.records import BenchmarkResult, Official, Order, Tally, Verdict
+from selftrain.method.stats import effective, wilson
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Ruling:
     """The decision by the benchmarks' lenient reading of the same judgments."""
     disagreements: int = 0
     """Judgments that the two readings understand differently."""
+    item: str = ""
+    """What the pair is one of several of; empty if it stands alone."""
 
     @property
     def right(self) -> bool:
@@ -54,17 +58,42 @@ def by_chance(result: BenchmarkResult) -> float:
 
 def tally(rows: Sequence[Ruling]) -> Tally:
     """Counts over some rulings."""
-    right: dict[str, int] = {}
+    pairs: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
     for row in rows:
-        right[row.id] = right.get(row.id, 0) + row.right
+        pairs[row.item or row.id, row.id].append(row.right)
+    strict = {pair: len(right) == len(Order) and all(right) for pair, right in pairs.items()}
     return Tally(
-        correct=sum(right.values()),
+        correct=sum(row.right for row in rows),
         total=len(rows),
         unparsed=sum(row.verdict is None for row in rows),
         a_verdicts=sum(row.verdict is Verdict.A for row in rows),
-        strict_correct=sum(count == len(Order) for count in right.values()),
-        pairs=len(right),
+        strict_correct=sum(strict.values()),
+        pairs=len(pairs),
+        effective=_effective(len(rows), pairs),
+        strict_effective=_effective(len(pairs), {pair: [both] for pair, both in strict.items()}),
     )
+
+
+def _effective(total: int, pairs: Mapping[tuple[str, str], Sequence[bool]]) -> float | None:
+    """Rounded, since it stands in a manifest. None if every item has one judgment."""
+    items: defaultdict[str, list[bool]] = defaultdict(list)
+    for (item, _), right in pairs.items():
+        items[item].extend(right)
+    return None if len(items) == total else round(effective((sum(right), len(right)) for right in items.values()), 2)
+
+
+def interval(tally: Tally) -> tuple[float, float]:
+    """95 % of the share that is right (Wilson), by as many judgments as are independent."""
+    return _wilson(tally.correct, tally.total, tally.effective)
+
+
+def strict_interval(tally: Tally) -> tuple[float, float]:
+    """95 % of the share of pairs that are right in both orders."""
+    return _wilson(tally.strict_correct, tally.pairs, tally.strict_effective)
+
+
+def _wilson(correct: int, total: int, independent: float | None) -> tuple[float, float]:
+    return wilson(correct / total * independent, independent) if total and independent else wilson(correct, total)
 
 
 def longer(row: Ruling) -> Verdict | None:
@@ -81,4 +110,4 @@ def _decided(rows: Iterable[Ruling], decide: Decide) -> list[Ruling]:
 
 
 def _without_pairs(one_order: Tally) -> Tally:
-    return one_order.model_copy(update={"pairs": 0, "strict_correct": 0})
+    return one_order.model_copy(update={"pairs": 0, "strict_correct": 0, "strict_effective": None})

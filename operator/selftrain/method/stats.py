@@ -1,6 +1,11 @@
-"""Intervals and tests for counts. Few lines of mathematics, so the operator needs no scientific library."""
+"""Intervals and tests for counts. Few lines of mathematics, so the operator needs no scientific library.
 
-from collections.abc import Iterable
+Judgments of one item (a pair in both orders, the nine pairs of an RM-Bench item) stand and fall together. So what is compared is items,
+and an interval is as wide as the items' differences make it.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from math import sqrt
 from typing import TypedDict
 
@@ -8,7 +13,7 @@ Z95 = 1.959963984540054
 
 
 class Paired(TypedDict):
-    """Two judges on the same judgments: how often only the first was right, only the second, and whether that is chance."""
+    """Two judges on the same items: on how many the first had more right, on how many the second, and whether that is chance."""
 
     wins: int
     losses: int
@@ -26,8 +31,23 @@ def wilson(correct: float, total: float, z: float = Z95) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def mcnemar(wins: int, losses: int) -> float:
-    """Exact two-sided p of a paired comparison (McNemar): wins and losses are the items on which only one was right."""
+def effective(items: Iterable[tuple[int, int]]) -> float:
+    """How many independent judgments would be as uncertain as these, given the right ones and all of each item.
+
+    By the ratio estimator of a cluster sample (Cochran 1977, section 11): never more than there are judgments, nor less than items.
+    """
+    known = list(items)
+    right, total = sum(own for own, _ in known), sum(of for _, of in known)
+    count = len(known)
+    if count <= 1 or right in (0, total):
+        return float(count)
+    share = right / total
+    spread = sum((own - share * of) ** 2 for own, of in known) * count / (count - 1) / total**2
+    return min(float(total), max(float(count), share * (1 - share) / spread)) if spread else float(total)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Exact two-sided p of a paired comparison: wins and losses are the items that differ. Of single verdicts it is McNemar's."""
     discordant = wins + losses
     if discordant == 0:
         return 1.0
@@ -38,8 +58,10 @@ def mcnemar(wins: int, losses: int) -> float:
     return float(min(1.0, 2 * tail / 2**discordant))
 
 
-def paired(decided: Iterable[tuple[bool, bool]]) -> Paired:
-    """Exact McNemar test; each pair says whether the first and whether the second was right."""
-    known = list(decided)
-    wins, losses = sum(a and not b for a, b in known), sum(b and not a for a, b in known)
-    return Paired(wins=wins, losses=losses, p=mcnemar(wins, losses))
+def paired(decided: Iterable[tuple[Hashable, bool, bool]]) -> Paired:
+    """Exact sign test. Each judgment says of which item it is, and whether the first and whether the second judge was right."""
+    ahead: defaultdict[Hashable, int] = defaultdict(int)
+    for item, first, second in decided:
+        ahead[item] += first - second
+    wins, losses = sum(lead > 0 for lead in ahead.values()), sum(lead < 0 for lead in ahead.values())
+    return Paired(wins=wins, losses=losses, p=sign_test(wins, losses))

@@ -11,7 +11,7 @@ from selftrain.api.records import BenchmarkResult, Manifest
 from selftrain.api.stages import Stage, Step
 from selftrain.api.status import HISTORY_LIMIT, Chosen, Condition, IterationStatus, Score, Status, Strict
 from selftrain.api.v1alpha1 import SelfTrainRun
-from selftrain.method.stats import wilson
+from selftrain.method.scoring import interval
 from selftrain.planning.choice import chosen
 from selftrain.planning.observed import JobView, Observed
 from selftrain.planning.steps import PAIRS_STEP
@@ -180,7 +180,7 @@ def _checkpoint(run: SelfTrainRun, number: int) -> str:
 def score_of(result: BenchmarkResult) -> Score:
     """A benchmark's accuracy over both orders with its interval."""
     correct, total = result.overall.correct, result.overall.total
-    low, high = wilson(correct, total)
+    low, high = interval(result.overall)
     share = correct / total if total else 0.0
     return Score(
         benchmark=result.benchmark,

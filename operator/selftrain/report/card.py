@@ -17,7 +17,7 @@ from selftrain.method.pairs import LABELLED
 from selftrain.method.scoring import by_chance
 from selftrain.method.stats import Paired
 from selftrain.planning.choice import chosen
-from selftrain.report.markdown import counted, listed, measured, table
+from selftrain.report.markdown import counted, judged, judged_strictly, listed, table
 from selftrain.report.training import training_data
 from selftrain.storage.commit import WHERE_NOT_WHAT
 
@@ -38,6 +38,8 @@ class Subject:
     """Of the manifests that the judge was made from."""
     paired: Mapping[str, Paired]
     """The judge against the seed, by benchmark, where both were scored."""
+    paired_with_votes: Mapping[str, Paired]
+    """The judge against the seed's votes, where it was scored by them."""
 
     def of(self, stage: Stage) -> Manifest:
         """The manifest of a step that the judge was made by, or its own evaluation."""
@@ -94,7 +96,7 @@ def _choice(subject: Subject) -> str:
     if choice is None or choice.by is ChosenBy.LAST:
         return "## Choice\n\nNo pairs are held out that could tell which iteration is better. The last one of the run is to be used."
     told = {number: manifest.validation.overall for number, manifest in subject.evaluations.items() if manifest.validation}
-    rows = [[str(number), *measured(tally.strict_correct, tally.pairs)] for number, tally in told.items()]
+    rows = [[str(number), *judged_strictly(tally)] for number, tally in told.items()]
     return (
         f"## Choice\n\nUp to here iteration {choice.iteration} is the one to use. It decides most held-out synthetic pairs right in both "
         "orders; of equal ones it is the earliest. No benchmark and no person's label has a part in this.\n\n"
@@ -109,7 +111,7 @@ def _results(subject: Subject) -> Iterator[str]:
         yield f"### {result.benchmark}\n\n{_scores(subject, result)}"
         yield "\n".join(_remarks(subject, result))
         if result.parts:
-            parts = [[name, *measured(part.correct, part.total)] for name, part in sorted(result.parts.items())]
+            parts = [[name, *judged(part)] for name, part in sorted(result.parts.items())]
             yield table(["subset", "correct", "accuracy (95 %)"], parts)
 
 
@@ -126,17 +128,17 @@ def _scores(subject: Subject, result: BenchmarkResult) -> str:
     rows = {"always A": result.always_a, "the longer answer": result.longer_wins, **voted, **judges}
     chance, total = by_chance(result), result.overall.total
     return table(
-        ["judge", "correct", "accuracy (95 %)", "right in both orders", "said A", "no verdict"],
+        ["judge", "correct", "accuracy (95 %)", "right in both orders", "of all pairs (95 %)", "said A", "no verdict"],
         [
-            ["random, expected", f"{chance:g} of {total}", f"{chance / total:.3f}" if total else "-", *["-"] * 3],
+            ["random, expected", f"{chance:g} of {total}", f"{chance / total:.3f}" if total else "-", *["-"] * 4],
             *([name, *_cells(tally)] for name, tally in rows.items()),
         ],
     )
 
 
 def _cells(tally: Tally) -> list[str]:
-    strict = counted(tally.strict_correct, tally.pairs) if tally.pairs else "-"
-    return [*measured(tally.correct, tally.total), strict, str(tally.a_verdicts), str(tally.unparsed)]
+    strict = judged_strictly(tally) if tally.pairs else ["-"] * 2
+    return [*judged(tally), *strict, str(tally.a_verdicts), str(tally.unparsed)]
 
 
 def _remarks(subject: Subject, result: BenchmarkResult) -> Iterator[str]:
@@ -146,8 +148,10 @@ def _remarks(subject: Subject, result: BenchmarkResult) -> Iterator[str]:
         yield f"- Right by order (AB shows the better answer first): {orders}."
     lenient = counted(result.lenient.correct, result.lenient.total)
     yield f"- Read leniently, as benchmarks do: {lenient}. Judgments that the two readings understand differently: {result.disagreements}."
-    if (test := subject.paired.get(result.benchmark)) is not None:
-        yield f"- Against the seed, judgment by judgment: {test['wins']} won, {test['losses']} lost, p = {test['p']:.2g} (exact McNemar)."
+    for whom, tests in (("the seed", subject.paired), ("the seed's votes", subject.paired_with_votes)):
+        if (test := tests.get(result.benchmark)) is not None:
+            told = f"better on {test['wins']}, worse on {test['losses']}, p = {test['p']:.2g}"
+            yield f"- Against {whom}, item by item: {told} (exact sign test)."
     if result.official is not None:
         overall, whole = result.official.overall, "" if result.official.complete else "; items of the benchmark are missing"
         yield f"- By the benchmark's own rules: {'no overall score' if overall is None else f'{overall:.4f}'}{whole}."
@@ -204,8 +208,8 @@ def _public(uri: str) -> str | None:
 
 LIMITS = """## What these numbers do not say
 
-- Intervals are Wilson's at 95 % over judgments. Both orders of a pair are not independent, so for accuracies over both they are too narrow;
-  pairs right in both orders are counted once.
+- Intervals are Wilson's at 95 %, on as many judgments as are independent: those of one item are not. They say how much other items would
+  change, not other seeds.
 - All is of one seed. How much another one changes is not known from this run.
 - Overlap is looked for word by word in what this run trained on. Paraphrases, and what the seed model was trained on, are not seen.
 - The probes know words and topics only. What they do not find may still leak.

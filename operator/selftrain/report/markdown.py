@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from selftrain.api.records import Tally
+from selftrain.method.scoring import interval, strict_interval
 from selftrain.method.stats import wilson
 
 Row = Sequence[str]
@@ -22,8 +24,22 @@ def counted(correct: int, total: int) -> str:
 
 def measured(correct: int, total: int) -> list[str]:
     """Two cells: the counts, and the share with its 95 % interval (Wilson)."""
-    low, high = wilson(correct, total)
-    return [counted(correct, total), f"{correct / total:.3f} ({low:.3f} to {high:.3f})" if total else "-"]
+    return _told(correct, total, wilson(correct, total))
+
+
+def judged(tally: Tally) -> list[str]:
+    """The same of judgments, of which those of one item are not independent."""
+    return _told(tally.correct, tally.total, interval(tally))
+
+
+def judged_strictly(tally: Tally) -> list[str]:
+    """The same of pairs that are right in both orders."""
+    return _told(tally.strict_correct, tally.pairs, strict_interval(tally))
+
+
+def _told(part: int, total: int, ends: tuple[float, float]) -> list[str]:
+    low, high = ends
+    return [counted(part, total), f"{part / total:.3f} ({low:.3f} to {high:.3f})" if total else "-"]
 
 
 def listed(counts: Mapping[S, int]) -> str:

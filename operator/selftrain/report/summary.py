@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 from selftrain.api.names import Layout, job_name
 from selftrain.api.records import BenchmarkResult, Guesses, Manifest, Order, Tally
 from selftrain.api.stages import Stage, Step
-from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.api.v1alpha1 import SelfTrainRun, Spec
 from selftrain.method.contests import Said, outcome
-from selftrain.method.scoring import by_chance
+from selftrain.method.official import item_of
+from selftrain.method.scoring import by_chance, interval, strict_interval
 from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
 from selftrain.planning.choice import chosen
@@ -24,7 +25,7 @@ COLUMNS = ("benchmark", "pair_id", "order", "sample", "verdict", "correct")
 GOLD = {order.value: order.gold for order in Order}
 Summary = dict[str, Any]
 Hits = dict[tuple[str, str, str], bool]
-"""Whether each (benchmark, item, order) was decided right; the order is empty for items with more than two answers."""
+"""Whether each (benchmark, pair, order) was decided right; the order is empty for items with more than two answers."""
 
 
 def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
@@ -36,7 +37,9 @@ def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
     evaluations = [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]
     decided = {manifest.iteration: hits(store, manifest) for manifest in evaluations}
     seed = decided.get(0, {})
-    scores = {manifest.iteration: _scores(store, manifest, decided[manifest.iteration], seed) for manifest in evaluations}
+    voted = hits(store, evaluations[0], voted=True) if 0 in decided else {}
+    judged = _Judged(run.spec, seed, voted)
+    scores = {manifest.iteration: _scores(manifest, decided[manifest.iteration], judged) for manifest in evaluations}
     choice = chosen(run.spec, manifests)
     return {
         "iterations": [_iteration(run, store, layout, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
@@ -44,7 +47,7 @@ def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
         "chosen": {"iteration": choice.iteration, "by": choice.by, "checkpoint": f"{store.uri}/{layout.checkpoint(choice.iteration)}"}
         if choice
         else None,
-        "paired": _paired(decided[max(decided)], seed) if len(decided) > 1 else paired(()),
+        "paired": paired_by_item(run.spec, decided[max(decided)], seed) if len(decided) > 1 else paired(()),
     }
 
 
@@ -78,15 +81,15 @@ def _evidence(selected: Manifest | None) -> Summary:
 
 def _guesses(probe: dict[str, Guesses]) -> Summary:
     """By kind of pair."""
-    return {kind: {**guessed.model_dump(), "interval": _interval(guessed.correct, guessed.total)} for kind, guessed in probe.items()}
+    return {kind: {**guessed.model_dump(), "interval": _rounded(wilson(guessed.correct, guessed.total))} for kind, guessed in probe.items()}
 
 
 def _strict(validation: BenchmarkResult | None) -> Summary | None:
     """Held-out synthetic pairs that are right in both orders, by which a judge is chosen."""
     if validation is None:
         return None
-    correct, total = validation.overall.strict_correct, validation.overall.pairs
-    return {"correct": correct, "total": total, "interval": _interval(correct, total)}
+    overall = validation.overall
+    return {"correct": overall.strict_correct, "total": overall.pairs, "interval": _rounded(strict_interval(overall))}
 
 
 def _scored(scores: list[Summary]) -> Summary:
@@ -94,16 +97,25 @@ def _scored(scores: list[Summary]) -> Summary:
     return {**(scores[0] if scores else {}), "benchmarks": scores}
 
 
-def _scores(store: ObjectStore, manifest: Manifest, own: Hits, seed: Hits) -> list[Summary]:
-    """Every benchmark's numbers, each judge beside the seed on the same judgments (exact McNemar)."""
-    voted = hits(store, manifest, voted=True) if any(result.voted for result in manifest.results) else {}
+class _Judged(NamedTuple):
+    """What the seed decided right, by its own votes and by those it is scored by once more."""
+
+    spec: Spec
+    seed: Hits
+    voted: Hits
+
+
+def _scores(manifest: Manifest, own: Hits, judged: _Judged) -> list[Summary]:
+    """Every benchmark's numbers, each judge beside the seed on the same items (exact sign test)."""
     scores = []
     for result in manifest.results:
         score = _score(result)
         if manifest.iteration:
-            score["paired"] = _paired(own, seed, result.benchmark)
+            score["paired"] = paired_by_item(judged.spec, own, judged.seed, result.benchmark)
+            if any(benchmark == result.benchmark for benchmark, *_ in judged.voted):
+                score["paired_with_votes"] = paired_by_item(judged.spec, own, judged.voted, result.benchmark)
         if result.voted:
-            score["voted"] = {**_score(result.voted), "paired": _paired(voted, seed, result.benchmark)}
+            score["voted"] = {**_score(result.voted), "paired": paired_by_item(judged.spec, judged.voted, judged.seed, result.benchmark)}
         scores.append(score)
     return scores
 
@@ -115,12 +127,12 @@ def _score(result: BenchmarkResult) -> Summary:
         "votes": result.votes,
         **({"official": result.official.model_dump()} if result.official else {}),
         **_share(overall),
-        "strict": {"correct": overall.strict_correct, "total": overall.pairs},
+        "strict": {"correct": overall.strict_correct, "total": overall.pairs, "interval": _rounded(strict_interval(overall))},
         "unparsed": overall.unparsed,
         "a_verdicts": overall.a_verdicts,
         "lenient": _share(result.lenient),
         "disagreements": result.disagreements,
-        "parts": {name: {"correct": part.correct, "total": part.total} for name, part in result.parts.items()},
+        "parts": {name: _share(part) for name, part in result.parts.items()},
         "baselines": {
             "random": {"expected": by_chance(result), "total": overall.total},
             "always_a": _share(result.always_a),
@@ -134,24 +146,27 @@ def _share(tally: Tally) -> Summary:
         "correct": tally.correct,
         "total": tally.total,
         "accuracy": round(tally.correct / tally.total, 4) if tally.total else 0.0,
-        "interval": _interval(tally.correct, tally.total),
+        "interval": _rounded(interval(tally)),
     }
 
 
-def _interval(correct: int, total: int) -> list[float]:
-    return [round(end, 4) for end in wilson(correct, total)]
+def _rounded(ends: tuple[float, float]) -> list[float]:
+    return [round(end, 4) for end in ends]
 
 
-def against_seed(store: ObjectStore, seed: Manifest, judge: Manifest) -> dict[str, Paired]:
-    """A judge against the seed by benchmark, on the same judgments (exact McNemar)."""
-    before, after = hits(store, seed), hits(store, judge)
-    return {result.benchmark: _paired(after, before, result.benchmark) for result in judge.results}
+def against_seed(store: ObjectStore, spec: Spec, seed: Manifest, judge: Manifest, *, voted: bool = False) -> dict[str, Paired]:
+    """A judge against the seed, or (`voted`) against its votes, by benchmark, on the same items."""
+    before, after = hits(store, seed, voted=voted), hits(store, judge)
+    return {name: paired_by_item(spec, after, before, name) for name in sorted({name for name, *_ in before.keys() & after.keys()})}
 
 
-def _paired(ours: Hits, theirs: Hits, benchmark: str | None = None) -> Paired:
-    """One judge against another on the same judgments, of one benchmark or of all."""
+def paired_by_item(spec: Spec, ours: Hits, theirs: Hits, benchmark: str | None = None) -> Paired:
+    """One judge against another on the same items, of one benchmark or of all."""
+    layouts = {entry.name: entry.format for entry in spec.evaluate.benchmarks}
     common = [key for key in theirs.keys() & ours.keys() if benchmark in (None, key[0])]
-    return paired((ours[key], theirs[key]) for key in common)
+    return paired(
+        ((name, item_of(layouts[name], pair)), ours[name, pair, order], theirs[name, pair, order]) for name, pair, order in common
+    )
 
 
 def hits(store: ObjectStore, manifest: Manifest, *, voted: bool = False) -> Hits:

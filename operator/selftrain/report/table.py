@@ -8,7 +8,18 @@ from selftrain.method.stats import Paired
 from selftrain.report.summary import Summary
 
 Line = list[str]
-HEAD = ("correct", "accuracy", "95 % interval", "both orders", "says A", "unparsed", "lenient", "read differently", "against the seed")
+HEAD = (
+    "correct",
+    "accuracy",
+    "95 % interval",
+    "both orders",
+    "says A",
+    "unparsed",
+    "lenient",
+    "read differently",
+    "against the seed",
+    "against its votes",
+)
 
 
 def table(summary: Summary) -> str:
@@ -17,7 +28,7 @@ def table(summary: Summary) -> str:
     made = _aligned([["iteration", "pairs", "judgments", "kept", "seconds"], *map(_iteration, iterations)])
     scored = {_name(entry): entry["benchmarks"] for entry in iterations if entry["benchmarks"]}
     benchmarks = (_benchmark(dict(zip(scored, scores, strict=True))) for scores in zip(*scored.values(), strict=True))
-    last = f"last judge against the seed: {_told(summary['paired'])} (exact McNemar)"
+    last = f"last judge against the seed: {_told(summary['paired'])} (exact sign test, item by item)"
     return "\n\n".join([made, *benchmarks, "\n".join([last, *_choice(summary)])])
 
 
@@ -51,12 +62,12 @@ def _judge(name: str, score: Summary) -> Iterator[Line]:
     yield [
         name,
         *_share(score),
-        f"{score['strict']['correct']}/{score['strict']['total']}" if score["strict"]["total"] else "-",
+        _counted(score["strict"]) if score["strict"]["total"] else "-",
         f"{score['a_verdicts']}/{score['total']}",
         str(score["unparsed"]),
         f"{score['lenient']['correct']}/{score['lenient']['total']}",
         str(score["disagreements"]),
-        _told(score["paired"]) if "paired" in score else "",
+        *(_told(score[test]) if test in score else "" for test in ("paired", "paired_with_votes")),
     ]
     if "voted" in score:
         yield from _judge(f"{name}, {score['voted']['votes']} votes", score["voted"])
@@ -67,13 +78,18 @@ def _share(tally: Mapping[str, Any]) -> Line:
     return [f"{tally['correct']}/{tally['total']}", f"{tally['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"]
 
 
+def _counted(pairs: Mapping[str, Any]) -> str:
+    low, high = pairs["interval"]
+    return f"{pairs['correct']}/{pairs['total']} ({low:.3f} to {high:.3f})"
+
+
 def _told(test: Paired) -> str:
     return f"{test['wins']} won, {test['losses']} lost, p = {test['p']:.2g}"
 
 
 def _parts(scores: Mapping[str, Summary]) -> Iterator[str]:
     for part in next(iter(scores.values()))["parts"]:
-        yield f"{part}: " + ", ".join(f"{score['parts'][part]['correct']}/{score['parts'][part]['total']}" for score in scores.values())
+        yield f"{part}: " + ", ".join(f"{_counted(score['parts'][part])}" for score in scores.values())
 
 
 def _official(scores: Mapping[str, Summary]) -> Iterator[str]:

@@ -28,7 +28,8 @@ def write_card(context: Context, own: Manifest) -> Part | None:
         iteration=iteration,
         manifests=manifests,
         digests={step: manifest_digest(store, layout, step) for step in made_by},
-        paired=against_seed(store, manifests[SEED_STEP], own) if SEED_STEP in manifests else {},
+        paired=against_seed(store, context.work.spec, manifests[SEED_STEP], own) if SEED_STEP in manifests else {},
+        paired_with_votes=against_seed(store, context.work.spec, manifests[SEED_STEP], own, voted=True) if SEED_STEP in manifests else {},
     )
     text, key = card(subject).encode(), layout.card(iteration)
     store.write(key, text)

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from selftrain.api.records import BenchmarkResult, Order, Shard, Verdict
+from selftrain.api.records import VALIDATION, BenchmarkResult, Order, Shard, Verdict
 from selftrain.method import contests
 from selftrain.method.contests import Contest
-from selftrain.method.official import official
+from selftrain.method.official import item_of, official
 from selftrain.method.pairs import HeldOut, has_winner
 from selftrain.method.questions import Heard
 from selftrain.method.scoring import Ruling, score
@@ -50,13 +50,15 @@ def _result(exam: Exam, votes: int, words: Words) -> BenchmarkResult:
     if held := [(item, words[item.id]) for item in exam.items if isinstance(item, Contest)]:
         return contests.result(exam.name, votes, exam.mode, held)
     pairs = [item for item in exam.items if not isinstance(item, Contest)]
-    rulings = [_ruling(pair, order, words[pair["id"]][order.value]) for pair in pairs for order in Order]
+    rulings = [_ruling(exam, pair, order, words[pair["id"]][order.value]) for pair in pairs for order in Order]
     won = {pair["id"] for pair in pairs if has_winner(pair)}
     people = {pair["id"]: pair.get("people", []) for pair in pairs}
     return score(exam.name, votes, [ruling for ruling in rulings if ruling.id in won], official(exam.layout, rulings, people))
 
 
-def _ruling(pair: HeldOut, order: Order, heard: Sequence[Heard]) -> Ruling:
+def _ruling(exam: Exam, pair: HeldOut, order: Order, heard: Sequence[Heard]) -> Ruling:
+    """The run's own pairs are of one item if they are about one instruction."""
+    item = pair["instruction"] if exam.name == VALIDATION else item_of(exam.layout, pair["id"])
     return Ruling(
         pair["id"], pair["subset"] or "", order,
         verdict=_verdict(one.strict for one in heard),
@@ -64,6 +66,7 @@ def _ruling(pair: HeldOut, order: Order, heard: Sequence[Heard]) -> Ruling:
         rejected_length=len(pair["rejected"]),
         lenient=_verdict(one.lenient for one in heard),
         disagreements=sum(one.strict != one.lenient for one in heard),
+        item=item,
     )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selftrain.api.records import Order, Tally, Verdict
-from selftrain.method.scoring import Ruling, score
+from selftrain.method.scoring import Ruling, interval, score, strict_interval, tally
+from selftrain.method.stats import wilson
 from selftrain.method.votes import majority
 
 A, B = Verdict.A, Verdict.B
@@ -30,10 +31,10 @@ def test_majority() -> None:
 
 def test_scores() -> None:
     result = score("held-out", 1, RULINGS)
-    assert result.overall == Tally(correct=4, total=6, unparsed=1, a_verdicts=3, strict_correct=1, pairs=3)
+    assert result.overall == Tally(correct=4, total=6, unparsed=1, a_verdicts=3, strict_correct=1, pairs=3, effective=6.0)
     assert result.parts == {
-        "near-miss": Tally(correct=2, total=4, unparsed=1, a_verdicts=2, strict_correct=0, pairs=2),
-        "off-topic": Tally(correct=2, total=2, a_verdicts=1, strict_correct=1, pairs=1),
+        "near-miss": Tally(correct=2, total=4, unparsed=1, a_verdicts=2, strict_correct=0, pairs=2, effective=4.0),
+        "off-topic": Tally(correct=2, total=2, a_verdicts=1, strict_correct=1, pairs=1, effective=1.0),
     }
     assert result.orders == {
         Order.AB: Tally(correct=2, total=3, unparsed=1, a_verdicts=2),
@@ -43,8 +44,24 @@ def test_scores() -> None:
 
 def test_baselines() -> None:
     result = score("held-out", 1, RULINGS)
-    assert result.always_a == Tally(correct=3, total=6, a_verdicts=6, pairs=3)
+    assert result.always_a == Tally(correct=3, total=6, a_verdicts=6, pairs=3, effective=6.0)
     assert (result.longer_wins.correct, result.longer_wins.strict_correct) == (2, 1), "equal lengths count as wrong"
+
+
+def test_intervals_know_which_judgments_are_of_one_item() -> None:
+    """Forty pairs, each right or wrong in both orders; then four of each are one item's."""
+
+    def told(of_one: int) -> Tally:
+        return tally([
+            Ruling(str(pair), "", order, order.gold if pair // of_one % 2 else None, 1, 2, item=str(pair // of_one))
+            for pair in range(40) for order in Order
+        ])  # fmt: skip
+
+    assert (told(1).effective, told(1).strict_effective) == (40, None)
+    assert (told(4).effective, told(4).strict_effective) == (10, 10)
+    assert interval(told(1)) == wilson(20, 40)
+    assert strict_interval(told(1)) == wilson(20, 40)
+    assert strict_interval(told(4)) == wilson(5, 10)
 
 
 def test_pairs_without_a_subset_have_no_part() -> None:

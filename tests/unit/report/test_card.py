@@ -33,7 +33,7 @@ def subject(strict: dict[int, int], counts: dict[str, int] | None = None, **body
         told = BenchmarkResult(benchmark=VALIDATION, votes=1, overall=Tally(strict_correct=correct, pairs=60))
         step = Step(iteration, Stage.EVALUATE)
         manifests[step] = manifest_of(step, validation=told if iteration else None)
-    return Subject("judge", Spec.model_validate({**BODY, **body}), last, manifests, {}, {})
+    return Subject("judge", Spec.model_validate({**BODY, **body}), last, manifests, {}, {}, {})
 
 
 def test_the_best_iteration_so_far_is_named_beside_all_that_were_compared() -> None:

@@ -119,8 +119,8 @@ def test_every_judge_is_compared_with_the_seed_on_every_benchmark(store: FolderS
     assert told == [
         {"near": None, "far": None},
         {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": nothing},
-        {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": {"wins": 0, "losses": 2, "p": 0.5}},
-    ]
+        {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": {"wins": 0, "losses": 1, "p": 1.0}},
+    ], "a pair of which both orders are lost is lost once"
 
 
 def test_the_seeds_votes_are_a_judge_of_their_own(store: FolderStore) -> None:
@@ -129,8 +129,26 @@ def test_the_seeds_votes_are_a_judge_of_their_own(store: FolderStore) -> None:
     assert near["voted"]["paired"] == {"wins": 1, "losses": 0, "p": 1.0}
 
 
+def test_every_judge_is_compared_with_the_seeds_votes(store: FolderStore) -> None:
+    iterations = summarize(RUN, store, 1.0)["iterations"]
+    told = [[score.get("paired_with_votes") for score in entry["benchmarks"]] for entry in iterations]
+    assert told == [[None, None], *[[{"wins": 1, "losses": 0, "p": 1.0}, None]] * 2]
+    assert "against its votes" in table(summarize(RUN, store, 1.0))
+
+
+def test_styles_of_one_item_are_won_once(tmp_path: Path) -> None:
+    """The nine pairs of an RM-Bench item stand and fall together."""
+    store = FolderStore(tmp_path)
+    benchmark = {"name": "styles", "uri": "s3://bucket/styles.json", "format": "rm-bench"}
+    for iteration, said in ((0, "BA"), (1, "AB")):
+        rows = [row | {"pair_id": f"chat/{item}/{style}-0"} for item in (1, 2) for style in range(3) for row in judged("styles", said)]
+        evaluated(store, tmp_path, iteration, rows, [result("styles", 12 * iteration, 12)])
+    [_, first] = summarize(a_run(evaluate={"benchmarks": [benchmark]}), store, 1.0)["iterations"]
+    assert first["paired"] == {"wins": 2, "losses": 0, "p": 0.5}
+
+
 def test_the_last_judge_is_compared_on_all_benchmarks_together(store: FolderStore) -> None:
-    assert summarize(RUN, store, 1.0)["paired"] == {"wins": 2, "losses": 2, "p": 1.0}
+    assert summarize(RUN, store, 1.0)["paired"] == {"wins": 2, "losses": 1, "p": 1.0}
 
 
 def test_scores_come_with_intervals_both_readings_and_baselines(store: FolderStore) -> None:
@@ -151,9 +169,9 @@ def test_the_tables_show_each_judge_in_a_line(store: FolderStore) -> None:
     near, far = firsts.index("near"), firsts.index("far")
     assert firsts[near + 1 : near + 8] == [*judges, "seed, 3 votes", "1", "2"]
     assert firsts[far + 1 : far + 7] == [*judges, "1", "2"]
-    assert lines[near + 6][-1].strip() == "2 won, 0 lost, p = 0.5"
-    assert "x: 2/2, 2/2, 0/2" in firsts
-    assert firsts[-1] == "last judge against the seed: 2 won, 2 lost, p = 1 (exact McNemar)"
+    assert lines[near + 6][-1].strip() == "1 won, 0 lost, p = 1"
+    assert "x: 2/2 (0.342 to 1.000), 2/2 (0.342 to 1.000), 0/2 (0.000 to 0.658)" in firsts
+    assert firsts[-1] == "last judge against the seed: 2 won, 1 lost, p = 1 (exact sign test, item by item)"
 
 
 def test_a_run_that_has_only_begun_has_a_summary_too(tmp_path: Path) -> None:
@@ -186,7 +204,7 @@ def test_the_judge_to_use_is_told_with_what_it_was_chosen_by(tmp_path: Path) -> 
     assert [entry["validation"] and entry["validation"]["correct"] for entry in summary["iterations"]] == [None, 2, 1]
     assert [entry["correct"] for entry in summary["iterations"]] == [2, 0, 4], "of the benchmark alone"
     assert [[score["benchmark"] for score in entry["benchmarks"]] for entry in summary["iterations"]] == [["near"]] * 3
-    assert (summary["paired"]["wins"], summary["paired"]["losses"]) == (2, 0)
+    assert (summary["paired"]["wins"], summary["paired"]["losses"]) == (1, 0)
     assert table(summary).endswith("to use: iteration 1, by held-out pairs right in both orders: iteration 1 2/3, iteration 2 1/3")
 
 
