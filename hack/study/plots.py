@@ -7,13 +7,12 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from selftrain.method.stats import wilson
-from study.results import KINDS, Row
+from study.results import KINDS, Row, Share
 
 COLOURS = ("tab:red", "tab:blue")
 TRACES = ("judged", "learnt")
-Points = Sequence[tuple[str, int, int]]
-"""A point each: its line, how many, of how many."""
+Points = Sequence[tuple[str, Share]]
+"""A point each, with the name of its line."""
 
 mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "selftrain", "svg.fonttype": "none"})  # equal numbers give an equal file, small and to be searched
@@ -21,7 +20,7 @@ mpl.rcParams.update({"svg.hashsalt": "selftrain", "svg.fonttype": "none"})  # eq
 
 def accuracy(found: Sequence[Row], path: Path) -> None:
     """A line a judge: its share of right verdicts on both kinds of pairs; the dashed line is chance."""
-    groups = {kind: [(_name(row), *row.share(kind)) for row in found] for kind in KINDS}
+    groups = {kind: [(_name(row), row.right(kind)) for row in found] for kind in KINDS}
     axes = _draw(groups, "share of right verdicts on held-out pairs, both orders, with 95 % intervals")
     axes.axvline(0.5, color="grey", linestyle="--", linewidth=0.8)
     axes.set_xlim(0.4, 1.01)
@@ -31,12 +30,12 @@ def accuracy(found: Sequence[Row], path: Path) -> None:
 def training_lookups(found: Sequence[Row], path: Path) -> None:
     """A line an iteration: traces with the true solution that rule by it, among those sampled and those learnt."""
     trained = [row for row in found if row.iteration and row.first]
-    _lookups({group: [(_name(row), *row.lookups(group)) for row in trained] for group in TRACES}, path)
+    _lookups({group: [(_name(row), row.lookups(group)) for row in trained] for group in TRACES}, path)
 
 
 def held_out_lookups(found: Sequence[Row], path: Path) -> None:
     """A line a judge: the same on held-out pairs of both kinds."""
-    _lookups({kind: [(_name(row), *row.lookups("evaluated", kind)) for row in found if row.first] for kind in KINDS}, path)
+    _lookups({kind: [(_name(row), row.lookups("evaluated", kind)) for row in found if row.first] for kind in KINDS}, path)
 
 
 def _lookups(groups: dict[str, Points], path: Path) -> None:
@@ -54,11 +53,9 @@ def _draw(groups: dict[str, Points], label: str) -> Axes:
     names = [name for name, *_ in next(iter(groups.values()))]
     _, axes = plt.subplots(figsize=(8, 0.4 * len(names) + 1.2), layout="constrained")
     for shift, colour, (group, points) in zip((0.12, -0.12), COLOURS, groups.items(), strict=True):
-        shares = [part / total for _, part, total in points]
-        ends = [wilson(part, total) for _, part, total in points]
         places = [len(points) - 1 - place + shift for place in range(len(points))]
-        low, high = ([abs(share - end[side]) for share, end in zip(shares, ends, strict=True)] for side in (0, 1))
-        axes.errorbar(shares, places, xerr=[low, high], fmt="o", color=colour, capsize=2, label=group)
+        low, high = ([abs(share.value - share.interval[side]) for _, share in points] for side in (0, 1))
+        axes.errorbar([share.value for _, share in points], places, xerr=[low, high], fmt="o", color=colour, capsize=2, label=group)
     axes.set_yticks(range(len(names)), reversed(names))
     axes.set_xlabel(label)
     axes.legend(loc="best")

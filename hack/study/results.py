@@ -1,12 +1,17 @@
-"""The page of results from records: counts pooled over seeds, intervals, and paired tests."""
+"""The page of results from records: counts pooled over seeds, intervals, and paired tests.
 
-from collections.abc import Iterable, Mapping, Sequence
+A held-out pair is one item in both orders and for all seeds, so an interval says how much other pairs would change. What other seeds would
+is seen in the seeds' own numbers beside it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from selftrain.api.records import Order
-from selftrain.method.stats import paired, wilson
+from selftrain.method.stats import effective, paired, wilson
 from selftrain.report.markdown import table
 from study.experiments import Experiment
 from study.worlds import held_out_pairs
@@ -15,6 +20,35 @@ KINDS = ("near-miss", "off-topic")
 Hits = dict[tuple[int, str, int], bool]
 """Whether a judgment was right, by (seed, pair, order)."""
 Records = Mapping[str, Mapping[str, Any]]
+Counts = Sequence[tuple[int, int]]
+"""Of each item how many are right, and of how many."""
+PAPER = {"demo": "paper", "unseen": "unseen-paper"}
+"""The experiment with the paper's recipe, by family of tasks."""
+
+
+class Share(NamedTuple):
+    """Some of all, and how many independent ones would be as uncertain."""
+
+    part: int
+    total: int
+    independent: float
+
+    @classmethod
+    def of(cls, items: Counts) -> "Share":
+        """Of judgments, by item."""
+        return cls(sum(part for part, _ in items), sum(total for _, total in items), effective(items))
+
+    @property
+    def value(self) -> float:
+        return self.part / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson(self.value * self.independent, self.independent)
+
+    def __str__(self) -> str:
+        low, high = self.interval if self.total else (0.0, 1.0)
+        return f"{self.part}/{self.total} = {self.value:.3f} ({low:.3f} to {high:.3f})" if self.total else "none"
 
 
 @dataclass(frozen=True)
@@ -29,21 +63,34 @@ class Row:
     """Its iteration in the records, one a seed."""
     hits: Hits
 
-    def share(self, kind: str | None = None) -> tuple[int, int]:
-        """Right judgments and all; of the pairs with one kind of wrong answer, if it is given."""
-        found = [right for (_, pair, _), right in self.hits.items() if kind in (None, kinds(self.family)[pair])]
-        return sum(found), len(found)
-
-    def lookups(self, group: str, kind: str | None = None) -> tuple[int, int]:
-        """Look-ups and all traces among those judged, learnt or evaluated; of one kind of worse answer, if it is given."""
-        counts = [of for entry in self.entries for name, of in entry.get(group, {}).items() if kind in (None, name)]
-        return sum(of["look-ups"] for of in counts), sum(of["traces"] for of in counts)
+    def right(self, kind: str | None = None) -> Share:
+        """Right judgments; of the pairs with one kind of wrong answer, if it is given."""
+        by_pair: defaultdict[str, list[bool]] = defaultdict(list)
+        for (_, pair, _), right in self.hits.items():
+            if kind in (None, kinds(self.family)[pair]):
+                by_pair[pair].append(right)
+        return Share.of([(sum(right), len(right)) for right in by_pair.values()])
 
     @property
-    def strict(self) -> tuple[int, int]:
-        """Pairs that are right in both orders, and all."""
-        first = [(seed, pair) for seed, pair, order in self.hits if order == 0]
-        return sum(self.hits[*key, 0] and self.hits[*key, 1] for key in first), len(first)
+    def by_seed(self) -> Sequence[int]:
+        """Right judgments of each seed."""
+        seeds = sorted({seed for seed, _, _ in self.hits})
+        return [sum(right for (own, _, _), right in self.hits.items() if own == seed) for seed in seeds]
+
+    def lookups(self, group: str, kind: str | None = None) -> Share:
+        """Look-ups among the traces judged, learnt or evaluated; of one kind of worse answer, if it is given."""
+        counts = [of for entry in self.entries for name, of in entry.get(group, {}).items() if kind in (None, name)]
+        part, total = (sum(of[name] for of in counts) for name in ("look-ups", "traces"))
+        return Share(part, total, total)
+
+    @property
+    def strict(self) -> Share:
+        """Pairs that are right in both orders."""
+        by_pair: defaultdict[str, list[bool]] = defaultdict(list)
+        for seed, pair, order in self.hits:
+            if order == 0:
+                by_pair[pair].append(self.hits[seed, pair, 0] and self.hits[seed, pair, 1])
+        return Share.of([(sum(right), len(right)) for right in by_pair.values()])
 
     @property
     def first(self) -> bool:
@@ -84,41 +131,66 @@ def rows(done: Iterable[Experiment], records: Records) -> list[Row]:
 
 def page(found: Sequence[Row], done: Sequence[Experiment], records: Records) -> str:
     """Markdown with everything that the records say."""
-    return "\n\n".join([scores(found), held_out_traces(found), costs(found), data_tables(done, records)]) + "\n"
+    sections = {
+        "Verdicts on held-out pairs": scores(found),
+        "Look-ups on held-out pairs": held_out_traces(found),
+        "What it took": costs(found),
+        "Pairs and traces by the world's truth": data_tables(done, records),
+    }
+    return "# The study's numbers\n\n" + "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items()) + "\n"
 
 
 def scores(found: Sequence[Row]) -> str:
-    """A line a judge. The last column compares with the family's first experiment at its last iteration, on the same judgments."""
-    against: dict[str, Row] = {}
+    """A line a judge, those that do not judge first. Tests are by pair: on how many more is right, and on how many less."""
+    last, seeds = dict[str, Row](), dict[tuple[str, str], Row]()
     for row in found:
-        known = against.get(row.family)
-        if row.iteration and (known is None or known.name == row.name):
-            against[row.family] = row
-    head = ["judge", "iteration", "seeds", "benchmark", "right (95 %)", *KINDS, "both orders right", "says A", "against paper"]
-    return table(head, (_score(row, against[row.family]) for row in found))
+        if row.name == PAPER[row.family] and row.first:
+            last[row.family] = row
+        if row.iteration == 0:
+            seeds[row.family, row.benchmark] = row
+    tests = ("against the seed", "against paper's last")
+    head = ["judge", "iteration", "seeds", "benchmark", "right (95 %)", "by seed", *KINDS, "both orders right", "says A", *tests]
+    families = sorted({row.family for row in found})
+    lines = (_score(row, seeds.get((row.family, row.benchmark)), last.get(row.family)) for row in found)
+    return table(head, [*(line for family in families for line in _blind(family)), *lines])
 
 
-def _score(row: Row, against: Row) -> list[str]:
-    right, total = row.share()
-    low, high = wilson(right, total)
+def _blind(family: str) -> Iterable[list[str]]:
+    """What can be had without judging. Each says of both orders the same, so a pair has one or both right, or none."""
+    for name, right in BLIND.items():
+        all_of = [(right(pair), len(Order)) for pair in held_out_pairs(family)]
+        parts = ([(right(pair), len(Order)) for pair in held_out_pairs(family) if pair["subset"] == kind] for kind in KINDS)
+        yield [f"{name} ({family})", "", "", "held-out", str(Share.of(all_of)), "", *(str(Share.of(part)) for part in parts), *[""] * 4]
+
+
+def _longer(pair: Mapping[str, str]) -> int:
+    return 2 * (len(pair["chosen"]) > len(pair["rejected"]))
+
+
+BLIND: dict[str, Callable[[Mapping[str, str]], int]] = {"random, always A": lambda _: 1, "the longer answer": _longer}
+
+
+def _score(row: Row, seed: Row | None, paper: Row | None) -> list[str]:
     judgments = sum(2 * len(entry["hits"][row.benchmark]) for entry in row.entries)
     return [
         row.name,
         str(row.iteration),
         str(len(row.entries)),
         row.benchmark,
-        f"{right}/{total} = {right / total:.3f} ({low:.3f} to {high:.3f})",
-        *(_fraction(*row.share(kind)) for kind in KINDS),
-        _fraction(*row.strict),
+        str(row.right()),
+        ", ".join(map(str, row.by_seed)),
+        *(str(row.right(kind)) for kind in KINDS),
+        str(row.strict),
         f"{row.total('a_verdicts') / judgments:.2f}" if row.first else "",
-        _paired(row.hits, against.hits),
+        _against_seed(row, seed),
+        _paired(row.hits, paper.hits if paper else {}),
     ]
 
 
 def held_out_traces(found: Sequence[Row]) -> str:
     """How many traces on held-out pairs look the answer up: on near misses nothing else leads to the right verdict but chance."""
     head = ["judge", "iteration", *(f"{kind}: look-ups" for kind in KINDS)]
-    lines = ([row.name, str(row.iteration), *(_fraction(*row.lookups("evaluated", kind)) for kind in KINDS)] for row in found if row.first)
+    lines = ([row.name, str(row.iteration), *(str(row.lookups("evaluated", kind)) for kind in KINDS)] for row in found if row.first)
     return table(head, lines)
 
 
@@ -161,9 +233,15 @@ def _fraction(part: int, total: int) -> str:
     return f"{part}/{total} = {part / total:.2f}" if total else "none"
 
 
+def _against_seed(row: Row, seed: Row | None) -> str:
+    """Every seed of a run begins with the same judge."""
+    known = {(pair, order): right for (_, pair, order), right in seed.hits.items()} if seed else {}
+    return _paired(row.hits, {key: known[key[1:]] for key in row.hits if key[1:] in known}) if row.iteration else ""
+
+
 def _paired(ours: Hits, theirs: Hits) -> str:
     common = ours.keys() & theirs.keys()
     if not common or ours == theirs:
         return ""
-    test = paired((ours[key], theirs[key]) for key in common)
+    test = paired((key[1], ours[key], theirs[key]) for key in common)
     return f"+{test['wins']} -{test['losses']}, p = {test['p']:.1g}"

@@ -94,13 +94,19 @@ def test_seeds_are_pooled_and_compared_with_the_paper():
     done = [Experiment(name, number, {}, "demo", None) for name in ("paper", "improved") for number in (1, 2)]
     found = rows(done, {"paper-1": paper, "paper-2": paper, "improved-1": better, "improved-2": paper})
     by_name = {row.name: row for row in found}
-    assert by_name["seed judge (demo)"].share() == (2, 4)
-    assert by_name["paper"].share() == (6, 8)
-    assert by_name["improved"].share() == (7, 8)
-    assert by_name["improved"].strict == (3, 4)
-    improved = scores(found).splitlines()[-1]
-    assert "7/8 = 0.875" in improved
-    assert "| 3/4 = 0.75 | 4/4 = 1.00 | 3/4 = 0.75 | 0.62 | +1 -0, p = 1 |" in improved
+    assert by_name["seed judge (demo)"].right()[:2] == (2, 4)
+    assert by_name["paper"].right()[:2] == (6, 8)
+    assert by_name["improved"].right()[:2] == (7, 8)
+    assert by_name["improved"].right().independent == 7, "as much as the two pairs differ"
+    assert by_name["improved"].strict[:2] == (3, 4)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in scores(found).splitlines()]
+    assert [line[0] for line in lines[2:4]] == ["random, always A (demo)", "the longer answer (demo)"]
+    assert lines[2][4].startswith("160/320 = 0.500 (0.446")
+    improved = lines[-1]
+    assert improved[4].startswith("7/8 = 0.875 (")
+    assert improved[5] == "4, 3"
+    assert [cell.partition(" (")[0] for cell in improved[6:9]] == ["3/4 = 0.750", "4/4 = 1.000", "3/4 = 0.750"]
+    assert improved[9:] == ["0.62", "+2 -0, p = 0.5", "+1 -0, p = 1"]
 
 
 def test_look_ups_on_held_out_pairs_are_pooled_by_kind():
@@ -111,7 +117,7 @@ def test_look_ups_on_held_out_pairs_are_pooled_by_kind():
     judge = {**entry(1, {"facts-005": "11"}, 1), "evaluated": traces(told, pairs, truth)}
     runs = {name: {"iterations": [{**judge, "iteration": 0}, judge]} for name in ("paper-1", "paper-2")}
     table = held_out_traces(rows([Experiment("paper", number, {}, "demo", None) for number in (1, 2)], runs))
-    assert table.splitlines()[-1] == "| paper | 1 | 2/4 = 0.50 | none |"
+    assert table.splitlines()[-1] == "| paper | 1 | 2/4 = 0.500 (0.150 to 0.850) | none |"
 
 
 def test_plots_name_their_judges_and_equal_numbers_give_an_equal_file(tmp_path):
