@@ -17,11 +17,11 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
     common = sorted(ours.keys() & theirs.keys())
     if not common:
         message = f"{first} and {second} have no pair in common"
-        raise bad(message)
+        raise bad(message, "give what two judges said of the same pairs, by the same id and subset")
     for key in common:
         if ours[key].label != theirs[key].label:
             message = f"the files disagree on the label of pair {key[1]}"
-            raise bad(message)
+            raise bad(message, "give what two judges said of the same pairs in the same first order")
     return {
         "pairs": len(common),
         "only_first": len(ours) - len(common),

@@ -120,7 +120,7 @@ def score(benchmark: str, path: Path, *, prior_sets: bool = False) -> Scored:
     """Score a file. Raises UserError with the line of the first mistake."""
     if prior_sets and benchmark != rewardbench.NAME:
         message = f"{benchmark} has no Prior Sets"
-        raise bad(message)
+        raise bad(message, "leave out --prior-sets")
     if benchmark == rewardbench.NAME:
         return _rewardbench(path, prior_sets=prior_sets)
     return SCORERS[benchmark](path)

@@ -86,7 +86,22 @@ def test_a_mistake_is_told_with_its_line(
     assert said.out == ""
 
 
-@pytest.mark.parametrize(("text", "words"), [("", "has no rows"), ("{\n", "line 1: Invalid JSON")])
+def test_files_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = write(tmp_path / "rows.jsonl", SCORED["pairs"][0])
+    for gone in (tmp_path / "nowhere.jsonl", tmp_path):
+        for command in (["score", "pairs", str(gone)], ["compare", str(gone), there], ["compare", there, str(gone)]):
+            assert main(command) == 2
+            assert f"cannot read {gone}: " in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(SCORED["pairs"][0][0]), encoding="utf-8-sig")
+    assert main(["score", "pairs", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == 1
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "has no rows; give at least one"), ("{\n", "line 1: Invalid JSON")])
 def test_files_that_are_no_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     assert main(["score", "pairs", str(tmp_path / "rows.jsonl")]) == 2
@@ -101,7 +116,7 @@ def test_an_item_may_not_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_prior_sets_belong_to_rewardbench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "pairs", write(tmp_path / "rows.jsonl", SCORED["pairs"][0]), "--prior-sets"]) == 2
-    assert "pairs has no Prior Sets" in capsys.readouterr().err
+    assert "pairs has no Prior Sets; leave out --prior-sets" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("rule", "verdicts"), [("strict", ["A", None, "tie", None]), ("lenient", ["A", "A", "tie", None])])
@@ -129,7 +144,13 @@ def test_two_judges_are_compared_pair_by_pair(tmp_path: Path, capsys: pytest.Cap
 def test_labels_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 1, "label": "B", "verdicts": ["A", "B"]}]
     assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
-    assert "disagree on the label of pair 1" in capsys.readouterr().err
+    assert "disagree on the label of pair 1; give" in capsys.readouterr().err
+
+
+def test_pairs_must_be_in_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 2, "label": "A", "verdicts": ["A", "B"]}]
+    assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
+    assert "no pair in common; give" in capsys.readouterr().err
 
 
 def write_judgments(path: Path, said: dict[tuple[str, str], list[str | None]]) -> str:
