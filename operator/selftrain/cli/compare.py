@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from selftrain.cli.rows import bad, read_rows
-from selftrain.cli.score import PairRow
+from selftrain.cli.schemas import PairRow
 from selftrain.method.benchmarks import pairs
 from selftrain.method.stats import paired
 

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from selftrain.cli.__main__ import main
+from selftrain.cli.schemas import ROWS
+from selftrain.method.benchmarks import NAMES
 from selftrain.storage.tables import JUDGMENTS
 
 Rows = list[dict[str, Any]]
@@ -52,6 +54,16 @@ def test_a_score_is_one_json_document(tmp_path: Path, capsys: pytest.CaptureFixt
     assert told["overall"] == pytest.approx(overall)
     assert told["interval"][0] <= min(1, told["overall"]) <= told["interval"][1]
     assert told["count"] > 0
+
+
+def test_help_shows_the_rows_of_each_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", "--help"])
+    said = capsys.readouterr().out
+    assert tuple(ROWS) == NAMES
+    for benchmark, row in ROWS.items():
+        told = said.split(f"\n{benchmark}:\n")[1].split("\n\n")[0]
+        assert [name for name in row.model_fields if f'"{name}"' not in told] == []
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
