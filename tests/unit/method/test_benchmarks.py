@@ -3,9 +3,12 @@
 from math import tanh
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from selftrain.method.benchmarks import judgebench, mtbench, pairs, rewardbench, rewardbench2, rmbench
 from selftrain.method.benchmarks.rewardbench2 import Best, Tied
+from selftrain.method.benchmarks.score import Score, weighted
 from selftrain.method.stats import wilson
 
 
@@ -77,6 +80,20 @@ def test_an_interval_counts_unequal_weights() -> None:
     assert scored.overall.effective < 2985
     low, high = scored.overall.interval
     assert low < scored.overall.value < high
+
+
+@pytest.mark.parametrize(("subset", "prior_sets"), [("math-prm", False), ("shp", True)])
+def test_absent_sections_make_nothing_better_known(subset: str, prior_sets: bool) -> None:
+    scored = rewardbench.score([rewardbench.Row(subset, 1)], prior_sets=prior_sets)
+    assert scored.overall is not None
+    assert (scored.overall.count, scored.overall.effective) == (1, 1)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 1000), st.integers(0, 500)), min_size=1, max_size=6))
+def test_what_is_known_is_never_more_than_what_was_counted(parts: list[tuple[float, int]]) -> None:
+    whole = weighted((weight, Score(0.5, count, float(count))) for weight, count in parts)
+    assert whole.count == sum(count for _, count in parts)
+    assert whole.effective <= whole.count * (1 + 1e-9)
 
 
 # RewardBench 2

@@ -84,15 +84,13 @@ def mean(items: Sequence[float]) -> Score:
 
 
 def weighted(scores: Iterable[tuple[float, Score]]) -> Score:
-    """Weighted mean of scores; the weights need not add up to 1."""
-    known = list(scores)
-    total = sum(weight for weight, _ in known)
-    shares = [(weight / total, score) for weight, score in known]
-    noise = sum(share**2 / score.effective for share, score in shares if score.effective)
+    """Weighted mean of scores; the weights need not add up to 1. A part without items has a value, and no say in how well it is known."""
+    parts = list(scores)
+    known = [(weight, score.effective) for weight, score in parts if score.effective]
     return Score(
-        value=sum(share * score.value for share, score in shares),
-        count=sum(score.count for _, score in shares),
-        effective=1 / noise if noise else 0.0,
+        value=sum(weight * score.value for weight, score in parts) / sum(weight for weight, _ in parts),
+        count=sum(score.count for _, score in parts),
+        effective=sum(weight for weight, _ in known) ** 2 / sum(weight**2 / effective for weight, effective in known) if known else 0.0,
     )
 
 
