@@ -53,7 +53,14 @@ def test_a_score_is_one_json_document(tmp_path: Path, capsys: pytest.CaptureFixt
     assert told["benchmark"] == benchmark
     assert told["overall"] == pytest.approx(overall)
     assert told["interval"][0] <= min(1, told["overall"]) <= told["interval"][1]
-    assert told["count"] > 0
+    assert told["count"] == (2 if benchmark == "mt-bench" else len(rows)), "MT-Bench counts people's votes"
+
+
+@pytest.mark.parametrize("benchmark", ["rewardbench2", "rm-bench"])
+def test_what_was_given_is_counted_without_an_overall_score(tmp_path: Path, capsys: pytest.CaptureFixture[str], benchmark: str) -> None:
+    assert main(["score", benchmark, write(tmp_path / "rows.jsonl", SCORED[benchmark][0][:2])]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["overall"], told["interval"], told["count"]) == (None, None, 2)
 
 
 def test_help_shows_the_rows_of_each_benchmark(capsys: pytest.CaptureFixture[str]) -> None:

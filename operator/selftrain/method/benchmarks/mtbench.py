@@ -39,9 +39,9 @@ def score(rows: Iterable[Row]) -> Scored:
         for turn in TURNS
         for ties in (True, False)
     }
-    without = _share(*agreement(items, ties=False))
+    overall, without = (_share(*agreement(items, ties=ties)) for ties in (True, False))
     shown = {name: _share(*pair).as_json(agreed=pair[0], total=pair[1]) for name, pair in parts.items()}
-    return Scored(NAME, _share(*agreement(items, ties=True)), shown, {"without ties": without.as_json()})
+    return Scored(NAME, overall, overall.count, shown, {"without ties": without.as_json()})
 
 
 def agreement(rows: Iterable[Row], *, ties: bool) -> tuple[int, int]:

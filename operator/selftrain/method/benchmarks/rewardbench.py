@@ -74,7 +74,8 @@ def score(rows: Iterable[Row], *, prior_sets: bool = False) -> Scored:
         shares.append((0.5, parts["Prior Sets"]))
     missing = short(COUNTS, {name: found.count for name, found in subsets.items()})
     unparsed = sum(result == NO_VERDICT for found in results.values() for result in found)
-    return Scored.by_parts(NAME, weighted(shares), parts, missing, unparsed=unparsed)
+    overall = weighted(shares)
+    return Scored.by_parts(NAME, overall, overall.count, parts, missing, unparsed=unparsed)
 
 
 def section(subsets: Mapping[str, Score], counts: Mapping[str, int]) -> Score:

@@ -73,7 +73,8 @@ def score(items: Iterable[Best], tied: Sequence[Tied]) -> Scored:
         domains[TIES] = ties
     overall = weighted((1.0, domains[name]) for name in COUNTS) if domains.keys() == COUNTS.keys() else None
     named = {name: domains[name] for name in COUNTS if name in domains}
-    return Scored.by_parts(NAME, overall, named, short(COUNTS, {name: found.count for name, found in named.items()}))
+    count = sum(map(len, worth.values())) + len(tied)
+    return Scored.by_parts(NAME, overall, count, named, short(COUNTS, {name: found.count for name, found in named.items()}))
 
 
 def score_ties(items: Sequence[Tied]) -> Score | None:

@@ -57,7 +57,7 @@ def score(rows: Iterable[Row]) -> Scored:
     parts = {name: _even(levels.values(), len(present[name])) for name, levels in cells.items()}
     levels = {level: _even((by_level[level] for by_level in cells.values()), len(items)) for level in LEVELS}
     overall = _even(parts.values(), len(items)) if len(parts) == len(DOMAINS) else None
-    return Scored.by_parts(NAME, overall, parts | levels, {name: "all" for name in DOMAINS if name not in present})
+    return Scored.by_parts(NAME, overall, len(items), parts | levels, {name: "all" for name in DOMAINS if name not in present})
 
 
 def _level(rows: Sequence[Row], level: str) -> Score:

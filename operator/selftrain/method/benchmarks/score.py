@@ -35,17 +35,25 @@ class Scored:
     benchmark: str
     overall: Score | None
     """None where a part is missing without which the benchmark has no overall score."""
+    count: int
+    """What was given to score: items, or people's votes."""
     parts: Mapping[str, Any]
     details: Mapping[str, Any] = field(default_factory=dict)
     """What only this benchmark has."""
 
     @classmethod
     def by_parts(
-        cls, benchmark: str, overall: Score | None, parts: Mapping[str, Score], missing: Mapping[str, int | str], **more: object
+        cls,
+        benchmark: str,
+        overall: Score | None,
+        count: int,
+        parts: Mapping[str, Score],
+        missing: Mapping[str, int | str],
+        **more: object,
     ) -> "Scored":
         """A benchmark whose parts are plain scores. `missing` says what its published items are short of."""
         return cls(
-            benchmark, overall,
+            benchmark, overall, count,
             {name: found.value for name, found in parts.items()},
             {
                 "counts": {name: found.count for name, found in parts.items()},
@@ -71,7 +79,7 @@ class Scored:
         return {
             "benchmark": self.benchmark,
             "overall": overall.value if overall else None,
-            "count": overall.count if overall else 0,
+            "count": self.count,
             "interval": list(overall.interval) if overall else None,
             "parts": self.parts,
             **self.details,
