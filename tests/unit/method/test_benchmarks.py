@@ -197,6 +197,16 @@ def test_domains_weigh_the_same_and_all_are_needed() -> None:
     assert rmbench.score(rows[:3]).overall is None
 
 
+def test_rm_bench_is_complete_with_its_published_items() -> None:
+    """By part: whoever says only `safety` of both of its domains has them all, too."""
+    won = [[1.0] * 3] * 3
+    counts = {"chat": 129, "math": 529, "code": 228, "safety": 441}
+    rows = [rmbench.Row(domain, won) for domain, count in counts.items() for _ in range(count)]
+    whole, rest = rmbench.score(rows), rmbench.score([*rows[1:-400], *[rmbench.Row("safety-refuse", won)] * 300])
+    assert (len(rows), whole.details["complete"], whole.details["missing"]) == (1327, True, {})
+    assert (rest.details["complete"], rest.details["missing"]) == (False, {"chat": 1, "safety": 100})
+
+
 # MT-Bench
 
 
