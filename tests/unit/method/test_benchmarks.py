@@ -72,6 +72,18 @@ def test_the_seeds_published_score_counts_prior_sets_at_half_weight() -> None:
     assert 100 * new.overall.value == pytest.approx(76.05)
 
 
+def test_absent_prior_sets_are_told_where_they_were_asked_for() -> None:
+    rows, names = full_rewardbench({}), rewardbench.PRIOR_SETS
+    plain, none = rewardbench.score(rows), rewardbench.score(rows, prior_sets=True)
+    some = rewardbench.score([*rows, rewardbench.Row("shp", 1)], prior_sets=True)
+    assert (plain.details["complete"], plain.details["prior_sets"]) == (True, False)
+    assert (none.details["complete"], none.details["prior_sets"]) == (False, False)
+    assert none.details["missing"] == dict.fromkeys(names, "all")
+    assert (some.details["complete"], some.details["prior_sets"]) == (False, True)
+    assert some.details["missing"] == {name: "all" for name in names if name != "shp"}
+    assert "Prior Sets" not in none.parts
+
+
 def test_an_interval_counts_unequal_weights() -> None:
     plain = pairs.accuracy([pairs.Row(str(n), "", "A", ("A", "B")) for n in range(100)])
     assert plain.interval == wilson(100, 100)
