@@ -53,10 +53,18 @@ class RewardBench2Row(Row):
             _require(kind in ("ref", "tied") and bool(prompt), f"id {self.id!r} of a Ties row is neither ref:N nor tied:N")
             wrong = len(self.ratings or ()) - (self.num_correct or 0)
             _require((self.num_correct or 0) > 0 and wrong > 0, "a Ties row needs num_correct, and ratings of right and wrong answers")
-        else:
-            _require((self.position is None) != (self.ratings is None), "a row has either position and winner, or ratings")
-            _require(self.ratings is None or len(self.ratings) > 1, "ratings of at least two answers are needed")
+        ranked, rated = self.position is not None, self.ratings is not None
+        _require(ranked != rated and (ranked or self.winner is None), "a row has either position and winner, or ratings")
+        _require(rated or "winner" in self.model_fields_set, "a row with a position needs a winner too, null if there was no verdict")
+        _require(self.ratings is None or len(self.ratings) > 1, "ratings of at least two answers are needed")
         return self
+
+    def key(self) -> tuple[str, str, Id]:
+        """Items of Ties are the same if the official code takes them for the same."""
+        if self.subset != rewardbench2.TIES:
+            return self.subset, "", self.id
+        kind, _, prompt = str(self.id).partition(":")
+        return self.subset, kind, rewardbench2.prompt_of(prompt)
 
 
 class JudgeBenchRow(Row):

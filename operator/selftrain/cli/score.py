@@ -25,13 +25,16 @@ def _rewardbench(path: Path, *, prior_sets: bool) -> Scored:
 
 
 def _rewardbench2(path: Path) -> Scored:
-    rows = read_rows(path, RewardBench2Row, lambda row: (row.subset, row.id))
-    best = [rewardbench2.Best(row.subset, _worth(row)) for row in rows if row.subset != rewardbench2.TIES]
+    rows = read_rows(path, RewardBench2Row, RewardBench2Row.key)
+    best = [_best(row) for row in rows if row.subset != rewardbench2.TIES]
     return rewardbench2.score(best, [_tied(row) for row in rows if row.subset == rewardbench2.TIES])
 
 
-def _worth(row: RewardBench2Row) -> float:
-    return rewardbench2.ranked(row.position, row.winner) if row.position else rewardbench2.rated(row.ratings or ())
+def _best(row: RewardBench2Row) -> rewardbench2.Best:
+    if row.position is not None:
+        return rewardbench2.Best(row.subset, rewardbench2.ranked(row.position, row.winner), int(row.winner is None))
+    ratings = row.ratings or ()
+    return rewardbench2.Best(row.subset, rewardbench2.rated(ratings), rewardbench2.not_rated(ratings))
 
 
 def _tied(row: RewardBench2Row) -> rewardbench2.Tied:

@@ -80,6 +80,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("rewardbench2", {"id": 1, "subset": "Math", "ratings": ["good", 1, 1, 1]}, "ratings.0: Input should be a valid number"),
     ("rewardbench2", {"id": 1, "subset": "Chat", "ratings": [1, 1, 1, 1]}, "no subset 'Chat'"),
     ("rewardbench2", {"id": 1, "subset": "Math", "ratings": [1, 2], "position": "A"}, "either position and winner, or ratings"),
+    ("rewardbench2", {"id": 1, "subset": "Math", "ratings": [1, 2], "winner": "A"}, "either position and winner, or ratings"),
+    ("rewardbench2", {"id": 1, "subset": "Math", "position": "A"}, "needs a winner too, null if"),
+    ("rewardbench2", {"id": "ref:1", **TIES, "position": "A", "winner": None}, "either position and winner, or ratings"),
     ("rewardbench2", {"id": "3", **TIES}, "neither ref:N nor tied:N"),
     ("rewardbench2", {"id": "ref:3", **TIES, "num_correct": 2}, "right and wrong answers"),
     ("judgebench", {"id": 1, "source": "trivia", "label": "A>B", "decisions": [None, None]}, "no source 'trivia'"),
@@ -131,6 +134,28 @@ def test_an_item_may_not_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFi
     rows, _ = SCORED["judgebench"]
     assert main(["score", "judgebench", write(tmp_path / "rows.jsonl", rows * 2)]) == 2
     assert "line 2: the same item is in line 1" in capsys.readouterr().err
+
+
+def test_ties_are_told_apart_as_the_official_code_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": "ref:01", **TIES}, {"id": "tied:1", **TIES}, {"id": "ref:x", **TIES}, {"id": "tied:x", **TIES}]
+    assert main(["score", "rewardbench2", write(tmp_path / "rows.jsonl", rows)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["counts"], told["unpaired"]) == ({"Ties": 4}, 0)
+    assert main(["score", "rewardbench2", write(tmp_path / "rows.jsonl", [*rows, {"id": "tied:+1", **TIES}])]) == 2
+    assert "line 5: the same item is in line 2" in capsys.readouterr().err
+
+
+def test_what_was_not_parsed_is_counted_and_no_ties_row_vanishes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"id": 1, "subset": "Math", "position": "C", "winner": None},
+        {"id": 2, "subset": "Math", "position": None, "winner": None, "ratings": [1, 2, -1, -1]},
+        {"id": "ref:1", **TIES},
+        {"id": "tied:2", "subset": "Ties", "num_correct": 2, "ratings": [9, 8, -1]},
+    ]
+    assert main(["score", "rewardbench2", write(tmp_path / "rows.jsonl", rows)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["count"], told["unparsed"], told["unpaired"]) == (4, 4, 2)
+    assert (told["parts"].keys(), told["missing"]["Math"], told["missing"]["Ties"]) == ({"Math"}, 181, 100)
 
 
 def test_prior_sets_belong_to_rewardbench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,6 +140,15 @@ def test_ties_need_both_kinds_of_a_prompt() -> None:
     assert rewardbench2.score_ties([Tied("1", reference=True, correct=1, ratings=[9, 4])]) is None
 
 
+def test_a_ties_row_without_its_partner_lacks_a_row() -> None:
+    """102 rows that make 50 prompts and two halves are two short of the published ones."""
+    halves = [Tied(str(n), reference=reference, correct=1, ratings=[9, 4]) for n in range(50) for reference in (True, False)]
+    odd = [Tied("50", reference=True, correct=1, ratings=[9, 4]), Tied("51", reference=False, correct=1, ratings=[9, 4])]
+    last = Tied("050", reference=False, correct=1, ratings=[9, 4])
+    told = [rewardbench2.score([], [*halves, *rows]).details for rows in (odd, [odd[0], last], [odd[0]])]
+    assert [(found["unpaired"], found["missing"].get("Ties", 0)) for found in told] == [(2, 2), (0, 0), (1, 1)]
+
+
 def test_six_domains_weigh_the_same() -> None:
     best = [Best(name, float(name == "Math")) for name in rewardbench2.COUNTS if name != "Ties" for _ in range(1 + (name == "Focus"))]
     tied = [Tied("1", reference=True, correct=1, ratings=[9, 1]), Tied("1", reference=False, correct=2, ratings=[9, 9, 1])]
