@@ -105,15 +105,20 @@ class RmBenchRow(Row):
 class MtBenchRow(Row):
     """`{"question_id", "turn", "model_a", "model_b", "judge": verdict or null, "human": [verdicts]}`.
 
-    A verdict is model_a, model_b or tie; null was not parsed.
+    A verdict is model_a, model_b or tie; null was not parsed, nor was what FastChat calls error.
     """
 
     question_id: Id
-    turn: Literal[1, 2]
+    turn: int
     model_a: str
     model_b: str
-    judge: Vote | None
+    judge: Vote | Literal["error"] | None
     human: list[Vote]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        _require(self.turn in mtbench.TURNS, f"turn is {self.turn}, not 1 or 2")
+        return self
 
     def key(self) -> tuple[Id, int, frozenset[str]]:
         """One judge's verdict for each comparison, whichever model is called a."""

@@ -90,7 +90,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("rm-bench", {"id": 1, "domain": "law", "wins": [[1, 1, 1]] * 3}, "no domain 'law'"),
     ("rm-bench", {"id": 1, "domain": "chat", "wins": [[1, 1, 2]] * 3}, "wins are 0, 0.5 or 1"),
     ("rm-bench", {"id": 1, "domain": "chat", "score_chosen": [1, 1, 1]}, "either score_chosen and score_rejected, or wins"),
-    ("mt-bench", {"question_id": 1, "turn": 3, "model_a": "x", "model_b": "y", "judge": None, "human": []}, "turn: Input should be 1 or 2"),
+    ("mt-bench", {**SCORED["mt-bench"][0][0], "turn": 3}, "turn is 3, not 1 or 2"),
+    ("mt-bench", {**SCORED["mt-bench"][0][0], "turn": True}, "turn: Input should be a valid integer"),
+    ("mt-bench", {**SCORED["mt-bench"][0][0], "human": ["error"]}, "human.0: Input should be 'model_a'"),
     ("pairs", {"id": 1, "label": "A", "verdicts": ["A"]}, "verdicts: List should have at least 2"),
 ]
 
@@ -156,6 +158,15 @@ def test_what_was_not_parsed_is_counted_and_no_ties_row_vanishes(tmp_path: Path,
     told = json.loads(capsys.readouterr().out)
     assert (told["count"], told["unparsed"], told["unpaired"]) == (4, 4, 2)
     assert (told["parts"].keys(), told["missing"]["Math"], told["missing"]["Ties"]) == ({"Math"}, 181, 100)
+
+
+def test_fastchats_error_is_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for judge in (None, "error"):
+        assert main(["score", "mt-bench", write(tmp_path / "rows.jsonl", [{**SCORED["mt-bench"][0][0], "judge": judge}])]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1]
+    assert (told[0]["overall"], told[0]["count"]) == (0, 2)
 
 
 def test_prior_sets_belong_to_rewardbench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

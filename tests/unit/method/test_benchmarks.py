@@ -244,6 +244,14 @@ def test_agreement_with_and_without_ties() -> None:
     assert (parts["turn 2 without ties"]["agreed"], parts["turn 2 without ties"]["total"]) == (0, 1)
 
 
+def test_without_votes_there_is_no_agreement() -> None:
+    some, none = (mtbench.score([mtbench.Row(1, "model_a", people)]) for people in (["model_a"], []))
+    assert some.parts["turn 2 with ties"] == {"score": None, "interval": None, "count": 0, "agreed": 0, "total": 0}
+    assert some.official.parts == {"turn 1 with ties": 1, "turn 1 without ties": 1}
+    assert (none.as_json()["overall"], none.as_json()["count"], none.as_json()["interval"]) == (None, 0, None)
+    assert none.official.parts == {}
+
+
 # Pairs
 
 

@@ -24,8 +24,9 @@ class Score:
         return wilson(min(1.0, self.value) * self.effective, self.effective)
 
     def as_json(self, **more: object) -> dict[str, Any]:
-        """The score among others of its kind."""
-        return {"score": self.value, "count": self.count, "interval": list(self.interval), **more}
+        """The score among others of its kind. Without items it is none."""
+        shown = {"score": self.value, "interval": list(self.interval)} if self.count else {"score": None, "interval": None}
+        return {**shown, "count": self.count, **more}
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,10 @@ class Scored:
     @property
     def official(self) -> Official:
         """What a run keeps of it."""
+        scores = {name: part["score"] if isinstance(part, dict) else part for name, part in self.parts.items()}
         return Official(
             overall=self.overall.value if self.overall else None,
-            parts={name: part["score"] if isinstance(part, dict) else part for name, part in self.parts.items()},
+            parts={name: score for name, score in scores.items() if score is not None},
             complete=bool(self.details.get("complete", True)),
         )
 
