@@ -9,6 +9,7 @@ from pathlib import Path
 
 from selftrain.api.errors import SelfTrainError
 from selftrain.api.recipes import RECIPES
+from selftrain.cli.schemas import described
 from selftrain.method.benchmarks import NAMES
 from selftrain.method.estimate import GPUS, Assumptions
 
@@ -22,7 +23,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_local(commands.add_parser("local", help="run a manifest on this machine, without a cluster; resumes where it stopped"))
     _add_plan(commands.add_parser("plan", help="the manifest with every default and the recipe's choices written out"))
-    _add_score(commands.add_parser("score", help="a benchmark's official numbers from rows of JSON lines"))
+    _add_score(
+        commands.add_parser(
+            "score",
+            help="a benchmark's official numbers from rows of JSON lines",
+            epilog=described(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     parse = commands.add_parser("parse", help='the verdict in each text: {"text"} a line on stdin, {"verdict"} a line on stdout')
     parse.add_argument("--rule", choices=("strict", "lenient"), default="strict", help="strict: one verdict or none (default)")
     parse.set_defaults(run=_parse)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from selftrain.cli.rows import bad, read_rows
-from selftrain.cli.score import PairRow
+from selftrain.cli.schemas import PairRow
 from selftrain.method.benchmarks import pairs
 from selftrain.method.stats import paired
 
@@ -17,11 +17,11 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
     common = sorted(ours.keys() & theirs.keys())
     if not common:
         message = f"{first} and {second} have no pair in common"
-        raise bad(message)
+        raise bad(message, "give what two judges said of the same pairs, by the same id and subset")
     for key in common:
         if ours[key].label != theirs[key].label:
             message = f"the files disagree on the label of pair {key[1]}"
-            raise bad(message)
+            raise bad(message, "give what two judges said of the same pairs in the same first order")
     return {
         "pairs": len(common),
         "only_first": len(ours) - len(common),

@@ -2,9 +2,10 @@
 
 import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,17 +26,32 @@ R = TypeVar("R", bound=Row)
 
 def read_rows(path: Path, kind: type[R], key: Callable[[R], Hashable] | None = None) -> list[R]:
     """All rows of a file ("-" is standard input). With a key, no two rows may share it."""
-    with open(sys.stdin.fileno() if str(path) == "-" else path, "rb", closefd=str(path) != "-") as file:
+    with _open(path) as file:
         rows = list(_rows(file, str(path), kind, key))
     if not rows:
         message = f"{path} has no rows"
-        raise bad(message)
+        raise bad(message, "give at least one row of JSON")
     return rows
 
 
-def _rows(lines: Iterable[bytes], name: str, kind: type[R], key: Callable[[R], Hashable] | None) -> Iterator[R]:
+def lines_of(file: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers. A byte order mark is no part of the first one: some editors and spreadsheets write it."""
+    for number, line in enumerate(file, start=1):
+        yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
+
+
+def _open(path: Path) -> BinaryIO:
+    if str(path) == "-":
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(Reason.BENCHMARK_NOT_FOUND, f"cannot read {path}: {error.strerror}", "name a file of JSON lines") from error
+
+
+def _rows(file: Iterable[bytes], name: str, kind: type[R], key: Callable[[R], Hashable] | None) -> Iterator[R]:
     seen: dict[Hashable, int] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines_of(file):
         if not line.strip():
             continue
         row = read_row(line, kind, f"{name}, line {number}")
@@ -56,9 +72,9 @@ def read_row(line: bytes, kind: type[R], place: str) -> R:
         raise bad(message) from error
 
 
-def bad(message: str) -> UserError:
-    """What is wrong with the file."""
-    return UserError(Reason.BENCHMARK_INVALID, message, FIX)
+def bad(message: str, fix: str = FIX) -> UserError:
+    """What is wrong with the rows."""
+    return UserError(Reason.BENCHMARK_INVALID, message, fix)
 
 
 def say(content: object) -> None:

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from selftrain.cli.__main__ import main
+from selftrain.cli.schemas import ROWS
+from selftrain.method.benchmarks import NAMES
 from selftrain.storage.tables import JUDGMENTS
 
 Rows = list[dict[str, Any]]
@@ -51,7 +53,24 @@ def test_a_score_is_one_json_document(tmp_path: Path, capsys: pytest.CaptureFixt
     assert told["benchmark"] == benchmark
     assert told["overall"] == pytest.approx(overall)
     assert told["interval"][0] <= min(1, told["overall"]) <= told["interval"][1]
-    assert told["count"] > 0
+    assert told["count"] == (2 if benchmark == "mt-bench" else len(rows)), "MT-Bench counts people's votes"
+
+
+@pytest.mark.parametrize("benchmark", ["rewardbench2", "rm-bench"])
+def test_what_was_given_is_counted_without_an_overall_score(tmp_path: Path, capsys: pytest.CaptureFixture[str], benchmark: str) -> None:
+    assert main(["score", benchmark, write(tmp_path / "rows.jsonl", SCORED[benchmark][0][:2])]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["overall"], told["interval"], told["count"]) == (None, None, 2)
+
+
+def test_help_shows_the_rows_of_each_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", "--help"])
+    said = capsys.readouterr().out
+    assert tuple(ROWS) == NAMES
+    for benchmark, row in ROWS.items():
+        told = said.split(f"\n{benchmark}:\n")[1].split("\n\n")[0]
+        assert [name for name in row.model_fields if f'"{name}"' not in told] == []
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -61,6 +80,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("rewardbench2", {"id": 1, "subset": "Math", "ratings": ["good", 1, 1, 1]}, "ratings.0: Input should be a valid number"),
     ("rewardbench2", {"id": 1, "subset": "Chat", "ratings": [1, 1, 1, 1]}, "no subset 'Chat'"),
     ("rewardbench2", {"id": 1, "subset": "Math", "ratings": [1, 2], "position": "A"}, "either position and winner, or ratings"),
+    ("rewardbench2", {"id": 1, "subset": "Math", "ratings": [1, 2], "winner": "A"}, "either position and winner, or ratings"),
+    ("rewardbench2", {"id": 1, "subset": "Math", "position": "A"}, "needs a winner too, null if"),
+    ("rewardbench2", {"id": "ref:1", **TIES, "position": "A", "winner": None}, "either position and winner, or ratings"),
     ("rewardbench2", {"id": "3", **TIES}, "neither ref:N nor tied:N"),
     ("rewardbench2", {"id": "ref:3", **TIES, "num_correct": 2}, "right and wrong answers"),
     ("judgebench", {"id": 1, "source": "trivia", "label": "A>B", "decisions": [None, None]}, "no source 'trivia'"),
@@ -68,7 +90,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("rm-bench", {"id": 1, "domain": "law", "wins": [[1, 1, 1]] * 3}, "no domain 'law'"),
     ("rm-bench", {"id": 1, "domain": "chat", "wins": [[1, 1, 2]] * 3}, "wins are 0, 0.5 or 1"),
     ("rm-bench", {"id": 1, "domain": "chat", "score_chosen": [1, 1, 1]}, "either score_chosen and score_rejected, or wins"),
-    ("mt-bench", {"question_id": 1, "turn": 3, "model_a": "x", "model_b": "y", "judge": None, "human": []}, "turn: Input should be 1 or 2"),
+    ("mt-bench", {**SCORED["mt-bench"][0][0], "turn": 3}, "turn is 3, not 1 or 2"),
+    ("mt-bench", {**SCORED["mt-bench"][0][0], "turn": True}, "turn: Input should be a valid integer"),
+    ("mt-bench", {**SCORED["mt-bench"][0][0], "human": ["error"]}, "human.0: Input should be 'model_a'"),
     ("pairs", {"id": 1, "label": "A", "verdicts": ["A"]}, "verdicts: List should have at least 2"),
 ]
 
@@ -86,7 +110,22 @@ def test_a_mistake_is_told_with_its_line(
     assert said.out == ""
 
 
-@pytest.mark.parametrize(("text", "words"), [("", "has no rows"), ("{\n", "line 1: Invalid JSON")])
+def test_files_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = write(tmp_path / "rows.jsonl", SCORED["pairs"][0])
+    for gone in (tmp_path / "nowhere.jsonl", tmp_path):
+        for command in (["score", "pairs", str(gone)], ["compare", str(gone), there], ["compare", there, str(gone)]):
+            assert main(command) == 2
+            assert f"cannot read {gone}: " in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(SCORED["pairs"][0][0]), encoding="utf-8-sig")
+    assert main(["score", "pairs", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == 1
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "has no rows; give at least one"), ("{\n", "line 1: Invalid JSON")])
 def test_files_that_are_no_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str) -> None:
     (tmp_path / "rows.jsonl").write_text(text)
     assert main(["score", "pairs", str(tmp_path / "rows.jsonl")]) == 2
@@ -99,9 +138,40 @@ def test_an_item_may_not_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFi
     assert "line 2: the same item is in line 1" in capsys.readouterr().err
 
 
+def test_ties_are_told_apart_as_the_official_code_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": "ref:01", **TIES}, {"id": "tied:1", **TIES}, {"id": "ref:x", **TIES}, {"id": "tied:x", **TIES}]
+    assert main(["score", "rewardbench2", write(tmp_path / "rows.jsonl", rows)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["counts"], told["unpaired"]) == ({"Ties": 4}, 0)
+    assert main(["score", "rewardbench2", write(tmp_path / "rows.jsonl", [*rows, {"id": "tied:+1", **TIES}])]) == 2
+    assert "line 5: the same item is in line 2" in capsys.readouterr().err
+
+
+def test_what_was_not_parsed_is_counted_and_no_ties_row_vanishes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"id": 1, "subset": "Math", "position": "C", "winner": None},
+        {"id": 2, "subset": "Math", "position": None, "winner": None, "ratings": [1, 2, -1, -1]},
+        {"id": "ref:1", **TIES},
+        {"id": "tied:2", "subset": "Ties", "num_correct": 2, "ratings": [9, 8, -1]},
+    ]
+    assert main(["score", "rewardbench2", write(tmp_path / "rows.jsonl", rows)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["count"], told["unparsed"], told["unpaired"]) == (4, 4, 2)
+    assert (told["parts"].keys(), told["missing"]["Math"], told["missing"]["Ties"]) == ({"Math"}, 181, 100)
+
+
+def test_fastchats_error_is_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for judge in (None, "error"):
+        assert main(["score", "mt-bench", write(tmp_path / "rows.jsonl", [{**SCORED["mt-bench"][0][0], "judge": judge}])]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1]
+    assert (told[0]["overall"], told[0]["count"]) == (0, 2)
+
+
 def test_prior_sets_belong_to_rewardbench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "pairs", write(tmp_path / "rows.jsonl", SCORED["pairs"][0]), "--prior-sets"]) == 2
-    assert "pairs has no Prior Sets" in capsys.readouterr().err
+    assert "pairs has no Prior Sets; leave out --prior-sets" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("rule", "verdicts"), [("strict", ["A", None, "tie", None]), ("lenient", ["A", "A", "tie", None])])
@@ -129,7 +199,13 @@ def test_two_judges_are_compared_pair_by_pair(tmp_path: Path, capsys: pytest.Cap
 def test_labels_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 1, "label": "B", "verdicts": ["A", "B"]}]
     assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
-    assert "disagree on the label of pair 1" in capsys.readouterr().err
+    assert "disagree on the label of pair 1; give" in capsys.readouterr().err
+
+
+def test_pairs_must_be_in_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 2, "label": "A", "verdicts": ["A", "B"]}]
+    assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
+    assert "no pair in common; give" in capsys.readouterr().err
 
 
 def write_judgments(path: Path, said: dict[tuple[str, str], list[str | None]]) -> str:

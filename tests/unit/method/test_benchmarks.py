@@ -3,9 +3,12 @@
 from math import tanh
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from selftrain.method.benchmarks import judgebench, mtbench, pairs, rewardbench, rewardbench2, rmbench
 from selftrain.method.benchmarks.rewardbench2 import Best, Tied
+from selftrain.method.benchmarks.score import Score, weighted
 from selftrain.method.stats import wilson
 
 
@@ -69,6 +72,18 @@ def test_the_seeds_published_score_counts_prior_sets_at_half_weight() -> None:
     assert 100 * new.overall.value == pytest.approx(76.05)
 
 
+def test_absent_prior_sets_are_told_where_they_were_asked_for() -> None:
+    rows, names = full_rewardbench({}), rewardbench.PRIOR_SETS
+    plain, none = rewardbench.score(rows), rewardbench.score(rows, prior_sets=True)
+    some = rewardbench.score([*rows, rewardbench.Row("shp", 1)], prior_sets=True)
+    assert (plain.details["complete"], plain.details["prior_sets"]) == (True, False)
+    assert (none.details["complete"], none.details["prior_sets"]) == (False, False)
+    assert none.details["missing"] == dict.fromkeys(names, "all")
+    assert (some.details["complete"], some.details["prior_sets"]) == (False, True)
+    assert some.details["missing"] == {name: "all" for name in names if name != "shp"}
+    assert "Prior Sets" not in none.parts
+
+
 def test_an_interval_counts_unequal_weights() -> None:
     plain = pairs.accuracy([pairs.Row(str(n), "", "A", ("A", "B")) for n in range(100)])
     assert plain.interval == wilson(100, 100)
@@ -77,6 +92,20 @@ def test_an_interval_counts_unequal_weights() -> None:
     assert scored.overall.effective < 2985
     low, high = scored.overall.interval
     assert low < scored.overall.value < high
+
+
+@pytest.mark.parametrize(("subset", "prior_sets"), [("math-prm", False), ("shp", True)])
+def test_absent_sections_make_nothing_better_known(subset: str, prior_sets: bool) -> None:
+    scored = rewardbench.score([rewardbench.Row(subset, 1)], prior_sets=prior_sets)
+    assert scored.overall is not None
+    assert (scored.overall.count, scored.overall.effective) == (1, 1)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 1000), st.integers(0, 500)), min_size=1, max_size=6))
+def test_what_is_known_is_never_more_than_what_was_counted(parts: list[tuple[float, int]]) -> None:
+    whole = weighted((weight, Score(0.5, count, float(count))) for weight, count in parts)
+    assert whole.count == sum(count for _, count in parts)
+    assert whole.effective <= whole.count * (1 + 1e-9)
 
 
 # RewardBench 2
@@ -109,6 +138,15 @@ def test_ties_by_hand() -> None:
 
 def test_ties_need_both_kinds_of_a_prompt() -> None:
     assert rewardbench2.score_ties([Tied("1", reference=True, correct=1, ratings=[9, 4])]) is None
+
+
+def test_a_ties_row_without_its_partner_lacks_a_row() -> None:
+    """102 rows that make 50 prompts and two halves are two short of the published ones."""
+    halves = [Tied(str(n), reference=reference, correct=1, ratings=[9, 4]) for n in range(50) for reference in (True, False)]
+    odd = [Tied("50", reference=True, correct=1, ratings=[9, 4]), Tied("51", reference=False, correct=1, ratings=[9, 4])]
+    last = Tied("050", reference=False, correct=1, ratings=[9, 4])
+    told = [rewardbench2.score([], [*halves, *rows]).details for rows in (odd, [odd[0], last], [odd[0]])]
+    assert [(found["unpaired"], found["missing"].get("Ties", 0)) for found in told] == [(2, 2), (0, 0), (1, 1)]
 
 
 def test_six_domains_weigh_the_same() -> None:
@@ -180,6 +218,16 @@ def test_domains_weigh_the_same_and_all_are_needed() -> None:
     assert rmbench.score(rows[:3]).overall is None
 
 
+def test_rm_bench_is_complete_with_its_published_items() -> None:
+    """By part: whoever says only `safety` of both of its domains has them all, too."""
+    won = [[1.0] * 3] * 3
+    counts = {"chat": 129, "math": 529, "code": 228, "safety": 441}
+    rows = [rmbench.Row(domain, won) for domain, count in counts.items() for _ in range(count)]
+    whole, rest = rmbench.score(rows), rmbench.score([*rows[1:-400], *[rmbench.Row("safety-refuse", won)] * 300])
+    assert (len(rows), whole.details["complete"], whole.details["missing"]) == (1327, True, {})
+    assert (rest.details["complete"], rest.details["missing"]) == (False, {"chat": 1, "safety": 100})
+
+
 # MT-Bench
 
 
@@ -194,6 +242,14 @@ def test_agreement_with_and_without_ties() -> None:
     parts = mtbench.score(rows).parts
     assert (parts["turn 1 with ties"]["agreed"], parts["turn 1 with ties"]["total"]) == (2, 5)
     assert (parts["turn 2 without ties"]["agreed"], parts["turn 2 without ties"]["total"]) == (0, 1)
+
+
+def test_without_votes_there_is_no_agreement() -> None:
+    some, none = (mtbench.score([mtbench.Row(1, "model_a", people)]) for people in (["model_a"], []))
+    assert some.parts["turn 2 with ties"] == {"score": None, "interval": None, "count": 0, "agreed": 0, "total": 0}
+    assert some.official.parts == {"turn 1 with ties": 1, "turn 1 without ties": 1}
+    assert (none.as_json()["overall"], none.as_json()["count"], none.as_json()["interval"]) == (None, 0, None)
+    assert none.official.parts == {}
 
 
 # Pairs

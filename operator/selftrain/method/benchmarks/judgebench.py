@@ -54,6 +54,7 @@ def score(rows: Iterable[Row]) -> Scored:
     return Scored(
         NAME,
         mean([row.right for row in pairs]),
+        len(pairs),
         {name: _both(found) for name, found in parts.items() if found},
         {
             "strict": mean([row.strict for row in pairs]).as_json(),

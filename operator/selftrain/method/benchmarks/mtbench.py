@@ -32,16 +32,19 @@ def turn_of(part: str) -> int:
 
 
 def score(rows: Iterable[Row]) -> Scored:
-    """Agreed and total votes of people, by turn, with ties counted as a verdict and with all ties left out. Overall is with ties."""
+    """Agreed and total votes of people, by turn, with ties counted as a verdict and with all ties left out. Overall is with ties.
+
+    Without any vote there is no score.
+    """
     items = list(rows)
     parts = {
         f"{part_of(turn)} {'with' if ties else 'without'} ties": agreement((row for row in items if row.turn == turn), ties=ties)
         for turn in TURNS
         for ties in (True, False)
     }
-    without = _share(*agreement(items, ties=False))
+    overall, without = (_share(*agreement(items, ties=ties)) for ties in (True, False))
     shown = {name: _share(*pair).as_json(agreed=pair[0], total=pair[1]) for name, pair in parts.items()}
-    return Scored(NAME, _share(*agreement(items, ties=True)), shown, {"without ties": without.as_json()})
+    return Scored(NAME, overall if overall.count else None, overall.count, shown, {"without ties": without.as_json()})
 
 
 def agreement(rows: Iterable[Row], *, ties: bool) -> tuple[int, int]:

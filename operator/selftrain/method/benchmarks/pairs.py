@@ -29,7 +29,7 @@ def score(rows: Iterable[Row]) -> Scored:
     pairs = list(rows)
     subsets = sorted({row.subset for row in pairs})
     parts = {subset: numbers([row for row in pairs if row.subset == subset]) for subset in subsets}
-    return Scored(NAME, accuracy(pairs), parts, numbers(pairs))
+    return Scored(NAME, accuracy(pairs), len(pairs), parts, numbers(pairs))
 
 
 def accuracy(rows: list[Row]) -> Score:

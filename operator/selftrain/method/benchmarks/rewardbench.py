@@ -59,7 +59,10 @@ class Row(NamedTuple):
 
 
 def score(rows: Iterable[Row], *, prior_sets: bool = False) -> Scored:
-    """Official numbers. An absent section counts as 0, an absent subset not at all, as in the official code; both are told."""
+    """Official numbers. An absent section counts as 0, an absent subset not at all, as in the official code; both are told.
+
+    `prior_sets` among the details says whether the overall score counts any.
+    """
     results: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         results[row.subset].append(row.result)
@@ -69,12 +72,14 @@ def score(rows: Iterable[Row], *, prior_sets: bool = False) -> Scored:
     if rest := {name: subsets[name] for name in SECTIONS["Chat Hard"] if name in subsets and name not in OWN_CONSTRUCTION}:
         parts[CHAT_HARD_REST] = section(rest, SECTIONS["Chat Hard"])
     shares = [(1.0, found) for found in sections.values()]
-    if prior_sets and (prior := [subsets[name] for name in PRIOR_SETS if name in subsets]):
+    asked = PRIOR_SETS if prior_sets else ()
+    if prior := [subsets[name] for name in asked if name in subsets]:
         parts["Prior Sets"] = weighted((1.0, found) for found in prior)
         shares.append((0.5, parts["Prior Sets"]))
-    missing = short(COUNTS, {name: found.count for name, found in subsets.items()})
+    missing = short(COUNTS, {name: found.count for name, found in subsets.items()}) | {name: "all" for name in asked if name not in subsets}
     unparsed = sum(result == NO_VERDICT for found in results.values() for result in found)
-    return Scored.by_parts(NAME, weighted(shares), parts, missing, unparsed=unparsed)
+    overall = weighted(shares)
+    return Scored.by_parts(NAME, overall, overall.count, parts, missing, prior_sets=bool(prior), unparsed=unparsed)
 
 
 def section(subsets: Mapping[str, Score], counts: Mapping[str, int]) -> Score:

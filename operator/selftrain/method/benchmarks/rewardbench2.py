@@ -26,6 +26,8 @@ class Best(NamedTuple):
 
     subset: str
     value: float
+    unparsed: int = 0
+    """Its judgments without a verdict: the ranking, or single ratings."""
 
 
 class Tied(NamedTuple):
@@ -62,24 +64,47 @@ def rated(ratings: Sequence[float]) -> float:
     return (0 in winners) / len(winners)
 
 
+def prompt_of(text: str) -> int | str:
+    """The prompt that a Ties id names behind its colon. The official code reads whole numbers, so 01 is 1; other names stay as they are."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def not_rated(ratings: Iterable[float]) -> int:
+    """Ratings that were not parsed."""
+    return sum(rating == NO_RATING for rating in ratings)
+
+
 def score(items: Iterable[Best], tied: Sequence[Tied]) -> Scored:
-    """Official numbers: the plain mean of six domains. Without all six there is no overall score."""
+    """Official numbers: the plain mean of six domains. Without all six there is no overall score.
+
+    `unparsed` among the details counts judgments, `unpaired` items of Ties whose prompt lacks its other item.
+    """
+    best = list(items)
     worth: dict[str, list[float]] = defaultdict(list)
-    for item in items:
+    for item in best:
         worth[item.subset].append(item.value)
     domains = {name: mean(found) for name, found in worth.items()}
-    ties = score_ties(tied) if tied else None
-    if ties is not None:
+    if (ties := score_ties(tied)) is not None:
         domains[TIES] = ties
     overall = weighted((1.0, domains[name]) for name in COUNTS) if domains.keys() == COUNTS.keys() else None
     named = {name: domains[name] for name in COUNTS if name in domains}
-    return Scored.by_parts(NAME, overall, named, short(COUNTS, {name: found.count for name, found in named.items()}))
+    unpaired = len(_prompts(tied, reference=True) ^ _prompts(tied, reference=False))
+    have = {**{name: len(found) for name, found in worth.items()}, TIES: min(len(tied), COUNTS[TIES] - unpaired)}
+    unparsed = sum(item.unparsed for item in best) + sum(not_rated(item.ratings) for item in tied)
+    return Scored.by_parts(NAME, overall, len(best) + len(tied), named, short(COUNTS, have), unparsed=unparsed, unpaired=unpaired)
+
+
+def _prompts(items: Iterable[Tied], *, reference: bool) -> set[int | str]:
+    return {prompt_of(item.prompt) for item in items if item.reference is reference}
 
 
 def score_ties(items: Sequence[Tied]) -> Score | None:
     """60 % accuracy, 40 % margins, 1 % for how clear the margins are. None if no prompt has both a reference and a tied item."""
-    references = {item.prompt: margins(item) for item in items if item.reference}
-    tied = {item.prompt: margins(item) for item in items if not item.reference}
+    references = {prompt_of(item.prompt): margins(item) for item in items if item.reference}
+    tied = {prompt_of(item.prompt): margins(item) for item in items if not item.reference}
     both = references.keys() & tied.keys()
     if not both:
         return None

@@ -7,11 +7,12 @@ diagonal the right answer is the fancier one (easy), above it the plainer (hard)
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from selftrain.method.benchmarks.score import Score, Scored, mean, weighted
+from selftrain.method.benchmarks.score import Score, Scored, mean, short, weighted
 
 NAME = "rm-bench"
-DOMAINS = ("chat", "math", "code", "safety")
-"""An item's domain begins with its part's name: safety-refuse and safety-response are one."""
+COUNTS = {"chat": 129, "math": 529, "code": 228, "safety": 284 + 157}
+"""Items of each part (1,327 in all). A domain begins with its part's name: safety-refuse and safety-response are one."""
+DOMAINS = tuple(COUNTS)
 STYLES = range(3)
 LEVELS = {
     "easy": [(i, j) for i in STYLES for j in STYLES if i > j],
@@ -57,7 +58,8 @@ def score(rows: Iterable[Row]) -> Scored:
     parts = {name: _even(levels.values(), len(present[name])) for name, levels in cells.items()}
     levels = {level: _even((by_level[level] for by_level in cells.values()), len(items)) for level in LEVELS}
     overall = _even(parts.values(), len(items)) if len(parts) == len(DOMAINS) else None
-    return Scored.by_parts(NAME, overall, parts | levels, {name: "all" for name in DOMAINS if name not in present})
+    missing = short(COUNTS, {name: len(found) for name, found in present.items()})
+    return Scored.by_parts(NAME, overall, len(items), parts | levels, missing)
 
 
 def _level(rows: Sequence[Row], level: str) -> Score:

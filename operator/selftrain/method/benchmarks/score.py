@@ -24,8 +24,9 @@ class Score:
         return wilson(min(1.0, self.value) * self.effective, self.effective)
 
     def as_json(self, **more: object) -> dict[str, Any]:
-        """The score among others of its kind."""
-        return {"score": self.value, "count": self.count, "interval": list(self.interval), **more}
+        """The score among others of its kind. Without items it is none."""
+        shown = {"score": self.value, "interval": list(self.interval)} if self.count else {"score": None, "interval": None}
+        return {**shown, "count": self.count, **more}
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,25 @@ class Scored:
     benchmark: str
     overall: Score | None
     """None where a part is missing without which the benchmark has no overall score."""
+    count: int
+    """What was given to score: items, or people's votes."""
     parts: Mapping[str, Any]
     details: Mapping[str, Any] = field(default_factory=dict)
     """What only this benchmark has."""
 
     @classmethod
     def by_parts(
-        cls, benchmark: str, overall: Score | None, parts: Mapping[str, Score], missing: Mapping[str, int | str], **more: object
+        cls,
+        benchmark: str,
+        overall: Score | None,
+        count: int,
+        parts: Mapping[str, Score],
+        missing: Mapping[str, int | str],
+        **more: object,
     ) -> "Scored":
         """A benchmark whose parts are plain scores. `missing` says what its published items are short of."""
         return cls(
-            benchmark, overall,
+            benchmark, overall, count,
             {name: found.value for name, found in parts.items()},
             {
                 "counts": {name: found.count for name, found in parts.items()},
@@ -59,9 +68,10 @@ class Scored:
     @property
     def official(self) -> Official:
         """What a run keeps of it."""
+        scores = {name: part["score"] if isinstance(part, dict) else part for name, part in self.parts.items()}
         return Official(
             overall=self.overall.value if self.overall else None,
-            parts={name: part["score"] if isinstance(part, dict) else part for name, part in self.parts.items()},
+            parts={name: score for name, score in scores.items() if score is not None},
             complete=bool(self.details.get("complete", True)),
         )
 
@@ -71,7 +81,7 @@ class Scored:
         return {
             "benchmark": self.benchmark,
             "overall": overall.value if overall else None,
-            "count": overall.count if overall else 0,
+            "count": self.count,
             "interval": list(overall.interval) if overall else None,
             "parts": self.parts,
             **self.details,
@@ -84,15 +94,13 @@ def mean(items: Sequence[float]) -> Score:
 
 
 def weighted(scores: Iterable[tuple[float, Score]]) -> Score:
-    """Weighted mean of scores; the weights need not add up to 1."""
-    known = list(scores)
-    total = sum(weight for weight, _ in known)
-    shares = [(weight / total, score) for weight, score in known]
-    noise = sum(share**2 / score.effective for share, score in shares if score.effective)
+    """Weighted mean of scores; the weights need not add up to 1. A part without items has a value, and no say in how well it is known."""
+    parts = list(scores)
+    known = [(weight, score.effective) for weight, score in parts if score.effective]
     return Score(
-        value=sum(share * score.value for share, score in shares),
-        count=sum(score.count for _, score in shares),
-        effective=1 / noise if noise else 0.0,
+        value=sum(weight * score.value for weight, score in parts) / sum(weight for weight, _ in parts),
+        count=sum(score.count for _, score in parts),
+        effective=sum(weight for weight, _ in known) ** 2 / sum(weight**2 / effective for weight, effective in known) if known else 0.0,
     )
 
 
