@@ -4,10 +4,10 @@ The key of a judgment names the answers it was about: `C` (four were shown, the 
 `wrong-2 right-1` (shown as A and B). So judgments can be understood without the item.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import permutations
-from math import comb
+from functools import cache
+from itertools import permutations, product
 from typing import NamedTuple
 
 from selftrain.api.records import BenchmarkResult, Official, Tally, Verdict
@@ -18,7 +18,7 @@ from selftrain.method.questions import Heard, Prompt, Question
 from selftrain.method.verdict import LETTERS
 from selftrain.method.votes import majority
 
-RIGHT = "right-1"
+RIGHT, TOP_RATING = "right-1", 10
 Said = Mapping[str, Sequence[str | None]]
 """Votes on one item, by the key of what was asked."""
 
@@ -57,10 +57,11 @@ class Outcome(NamedTuple):
 def questions(contest: Contest, mode: Mode) -> Iterator[Question]:
     """All that is asked about an item. Several right answers can only be rated: there is no best one."""
     names, asked = contest.answers, {"instruction": contest.instruction}
-    if contest.subset == TIES or mode is Mode.RATING:
+    asked_as = _asked_as(contest, mode)
+    if asked_as is Mode.RATING:
         for name, answer in names.items():
             yield Question(name, "rating", {**asked, "answer": answer})
-    elif mode is Mode.RANKING:
+    elif asked_as is Mode.RANKING:
         position, shown = stored_position(contest.id), list(names.values())
         shown[0], shown[position] = shown[position], shown[0]
         values = {f"answer_{letter.lower()}": answer for letter, answer in zip(LETTERS, shown, strict=True)}
@@ -69,6 +70,30 @@ def questions(contest: Contest, mode: Mode) -> Iterator[Question]:
         for one, other in permutations(names, 2):
             gold = next((verdict for verdict, name in ((Verdict.A, one), (Verdict.B, other)) if name == RIGHT), None)
             yield Question(f"{one} {other}", "judge", {**asked, "answer_a": names[one], "answer_b": names[other]}, gold)
+
+
+def _asked_as(contest: Contest, mode: Mode) -> Mode:
+    return Mode.RATING if contest.subset == TIES else mode
+
+
+@cache
+def by_chance(right: int, wrong: int, mode: Mode) -> float:
+    """How likely the right answers alone come first if every verdict and rating is drawn, each as likely as the others."""
+    if mode is Mode.RANKING:
+        return 1 / (right + wrong)
+    if mode is Mode.RATING:
+        marks = range(1, TOP_RATING + 1)
+        lowest = [((TOP_RATING + 1 - mark) / TOP_RATING) ** right - ((TOP_RATING - mark) / TOP_RATING) ** right for mark in marks]
+        return sum(share * ((mark - 1) / TOP_RATING) ** wrong for mark, share in zip(marks, lowest, strict=True))
+    matches = list(permutations(range(right + wrong), 2))
+    tournaments = [*product((0, 1), repeat=len(matches))]
+    return sum(_alone_first(matches, won) for won in tournaments) / len(tournaments)
+
+
+def _alone_first(matches: Sequence[tuple[int, int]], won: Sequence[int]) -> bool:
+    """Whether the first answer has most points in a tournament with these winners."""
+    points = Counter(match[side] for match, side in zip(matches, won, strict=True))
+    return points[0] > max(points[other] for other in {one for one, _ in matches} - {0})
 
 
 def prompt_of(key: str) -> Prompt:
@@ -130,7 +155,7 @@ def result(benchmark: str, votes: int, mode: Mode, heard: Sequence[tuple[Contest
         votes=votes,
         overall=tally(strict),
         parts={name: tally(own for contest, own in zip(contests, strict, strict=True) if contest.subset == name) for name in subsets},
-        random=sum(1 / comb(len(contest.answers), len(contest.right)) for contest in contests),
+        random=sum(by_chance(len(contest.right), len(contest.wrong), _asked_as(contest, mode)) for contest in contests),
         always_a=tally(always_a),
         longer_wins=tally(longer),
         lenient=tally(lenient),

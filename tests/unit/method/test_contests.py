@@ -1,7 +1,7 @@
 """RewardBench 2 inside a run: what is asked in each mode, and that the score is the one of its own code."""
 
+import random
 from collections.abc import Callable, Mapping
-from math import comb
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from selftrain.api.records import BenchmarkResult
 from selftrain.api.v1alpha1 import Benchmark, Mode
 from selftrain.method.benchmarks import rewardbench2
-from selftrain.method.contests import Contest, outcome, prompt_of, questions, result, stored_position
+from selftrain.method.contests import Contest, by_chance, outcome, prompt_of, questions, result, stored_position
 from selftrain.method.questions import Heard, Question, prompts_of
 
 ITEM = Contest("Math/1", "Math", "x?", ("right",), ("w1", "w2", "longest"))
@@ -130,8 +130,17 @@ def test_baselines() -> None:
     at_a = sum(stored_position(f"Math/{number}") == 0 for number in range(40))
     assert (told.always_a.correct, told.always_a.a_verdicts) == (at_a, 40)
     assert told.longer_wins.correct == 0, "all of the tied item's answers are equally long"
-    assert told.random == pytest.approx(40 / 4 + 1 / comb(3, 2))
+    assert told.random == pytest.approx(40 / 4 + by_chance(2, 1, Mode.RATING)), "Ties are rated in every mode"
     assert judged(Mode.PAIRWISE, best, ITEM).always_a.correct == 0, "who always says A wins and loses every match once"
+
+
+@pytest.mark.parametrize(("right", "mode"), [(1, Mode.PAIRWISE), (1, Mode.RANKING), (1, Mode.RATING), (2, Mode.RATING)])
+def test_chance_is_what_a_judge_that_draws_would_have_right(right: int, mode: Mode) -> None:
+    draw, runs = random.Random(3), 3000
+    contest = ITEM._replace(right=["right"] * right)
+    said = {"rating": [str(mark) for mark in range(1, 11)], "ranking": ["A", "B", "C", "D"], "judge": ["A", "B"]}
+    hits = sum(outcome({asked.key: [draw.choice(said[asked.prompt])] for asked in questions(contest, mode)}).right for _ in range(runs))
+    assert hits / runs == pytest.approx(by_chance(right, 3, mode), abs=0.03)
 
 
 def test_both_readings_are_told() -> None:
