@@ -36,5 +36,4 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[Key, pairs.Row]:
-    rows = [row.as_pair() for row in read_rows(path, PairRow, lambda row: (row.subset, row.id))]
-    return {(row.subset, row.id): row for row in rows}
+    return {row.key(): row.as_pair() for row in read_rows(path, PairRow, PairRow.key)}

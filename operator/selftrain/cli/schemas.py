@@ -136,6 +136,10 @@ class PairRow(Row):
     label: Literal["A", "B"]
     verdicts: Annotated[list[Literal["A", "B", "tie"] | None], Field(min_length=2, max_length=2)]
 
+    def key(self) -> tuple[str, str]:
+        """A pair is the same in every file, whether its id is written as a number or as text."""
+        return self.subset, str(self.id)
+
     def as_pair(self) -> pairs.Row:
         """For the scorer."""
         return pairs.Row(str(self.id), self.subset, self.label, (self.verdicts[0], self.verdicts[1]))

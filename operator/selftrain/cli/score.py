@@ -62,7 +62,7 @@ def _mtbench(path: Path) -> Scored:
 
 
 def _pairs(path: Path) -> Scored:
-    return pairs.score(row.as_pair() for row in read_rows(path, PairRow, lambda row: (row.subset, row.id)))
+    return pairs.score(row.as_pair() for row in read_rows(path, PairRow, PairRow.key))
 
 
 SCORERS: dict[str, Callable[[Path], Scored]] = {

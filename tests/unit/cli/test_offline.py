@@ -138,6 +138,15 @@ def test_an_item_may_not_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFi
     assert "line 2: the same item is in line 1" in capsys.readouterr().err
 
 
+def test_a_number_and_its_text_name_the_same_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    number, text = ({"id": name, "label": "A", "verdicts": ["A", "B"]} for name in (1, "1"))
+    path, both = write(tmp_path / "text", [text]), write(tmp_path / "both", [number, text])
+    assert main(["compare", write(tmp_path / "number", [number]), path]) == 0
+    for command in (["score", "pairs", both], ["compare", both, path], ["compare", path, both]):
+        assert main(command) == 2
+        assert "line 2: the same item is in line 1" in capsys.readouterr().err
+
+
 def test_ties_are_told_apart_as_the_official_code_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"id": "ref:01", **TIES}, {"id": "tied:1", **TIES}, {"id": "ref:x", **TIES}, {"id": "tied:x", **TIES}]
     assert main(["score", "rewardbench2", write(tmp_path / "rows.jsonl", rows)]) == 0

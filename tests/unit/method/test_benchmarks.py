@@ -187,8 +187,10 @@ def test_judgebench_by_source() -> None:
     scored = judgebench.score(rows)
     assert scored.overall is not None
     assert scored.overall.value == pytest.approx(2 / 3)
-    assert scored.details["strict"]["score"] == pytest.approx(1 / 3)
+    assert scored.details["strict"] == pytest.approx(1 / 3)
+    assert scored.details["strict_interval"] == list(wilson(1, 3))
     assert (scored.parts["mmlu-pro"]["score"], scored.parts["mmlu-pro"]["strict"]) == (1, 0.5)
+    assert scored.parts["mmlu-pro"]["strict_interval"] == list(wilson(1, 2))
     assert scored.parts["livecodebench"]["score"] == 0
     assert (scored.details["unparsed"], scored.details["inconsistent"]) == (1, 2)
 
@@ -266,7 +268,8 @@ def test_pairs_by_subset_and_order() -> None:
     assert scored.overall is not None
     assert (scored.overall.value, scored.overall.count) == (4 / 8, 4)
     assert scored.parts["easy"]["accuracy"] == 0.75
-    assert scored.parts["easy"]["strict"]["score"] == 0.5
+    assert (scored.parts["easy"]["strict"], scored.parts["easy"]["strict_interval"]) == (0.5, list(wilson(1, 2)))
+    assert scored.details["strict"] == 1 / 4
     assert (scored.parts["hard"]["first_order"], scored.parts["hard"]["swapped_order"]) == (0, 0.5)
     assert scored.details["a_share"] == 4 / 8
     assert scored.details["unparsed"] == 1 / 8

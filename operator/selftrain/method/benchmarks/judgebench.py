@@ -7,7 +7,7 @@ a pair only if both orders are right ("strict"). Source: utils/metrics.py of Sca
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from selftrain.method.benchmarks.score import Scored, mean
+from selftrain.method.benchmarks.score import Scored, mean, strict
 
 NAME = "judgebench"
 SOURCES = ("mmlu-pro", "livebench-reasoning", "livebench-math", "livecodebench")
@@ -57,7 +57,7 @@ def score(rows: Iterable[Row]) -> Scored:
         len(pairs),
         {name: _both(found) for name, found in parts.items() if found},
         {
-            "strict": mean([row.strict for row in pairs]).as_json(),
+            **strict([row.strict for row in pairs]),
             "unparsed": sum(decision is None for row in pairs for decision in row.decisions),
             "inconsistent": sum(not row.consistent for row in pairs),
         },
@@ -65,4 +65,4 @@ def score(rows: Iterable[Row]) -> Scored:
 
 
 def _both(rows: list[Row]) -> dict[str, Any]:
-    return mean([row.right for row in rows]).as_json(strict=mean([row.strict for row in rows]).value)
+    return mean([row.right for row in rows]).as_json(**strict([row.strict for row in rows]))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from selftrain.method.benchmarks.score import Score, Scored, mean
+from selftrain.method.benchmarks.score import Score, Scored, mean, strict
 
 NAME = "pairs"
 SWAPPED = {"A": "B", "B": "A"}
@@ -45,7 +45,7 @@ def numbers(rows: list[Row]) -> dict[str, Any]:
         "accuracy": right.value,
         "count": right.count,
         "interval": list(right.interval),
-        "strict": mean([all(row.right) for row in rows]).as_json(),
+        **strict([all(row.right) for row in rows]),
         "first_order": mean([row.right[0] for row in rows]).value,
         "swapped_order": mean([row.right[1] for row in rows]).value,
         "a_share": sum(verdict == "A" for verdict in verdicts) / len(verdicts),

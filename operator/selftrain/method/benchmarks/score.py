@@ -93,6 +93,12 @@ def mean(items: Sequence[float]) -> Score:
     return Score(sum(items) / len(items), len(items), float(len(items)))
 
 
+def strict(items: Sequence[bool]) -> dict[str, Any]:
+    """The share of pairs that are right in both orders, to stand beside another number."""
+    share = mean(items)
+    return {"strict": share.value, "strict_interval": list(share.interval)}
+
+
 def weighted(scores: Iterable[tuple[float, Score]]) -> Score:
     """Weighted mean of scores; the weights need not add up to 1. A part without items has a value, and no say in how well it is known."""
     parts = list(scores)
