@@ -139,13 +139,26 @@ class Tally(ApiModel):
     """The same of pairs right in both orders."""
 
 
+Interval = tuple[float, float]
+"""Both ends of a 95 % interval of a share."""
+
+
 class Official(ApiModel):
-    """A benchmark's score by its own rules, shares between 0 and 1."""
+    """A benchmark's score by its own rules, shares between 0 and 1, as `selftrain score` tells it."""
 
     overall: float | None
     """None where a part is missing without which the benchmark has no overall score."""
+    interval: Annotated[Interval | None, SINCE] = None
+    count: Annotated[int | None, SINCE] = None
+    """Items that were scored, or people's votes."""
     parts: dict[str, float]
     """By the benchmark's own names."""
+    intervals: Annotated[dict[str, Interval] | None, SINCE] = None
+    """Of the parts."""
+    counts: Annotated[dict[str, int] | None, SINCE] = None
+    """Of the parts."""
+    beside: Annotated[dict[str, float] | None, SINCE] = None
+    """Other overall scores in use: strict, without ties, with Prior Sets; and the strict ones of parts."""
     complete: bool = True
     """Whether all of the benchmark's items are there."""
 
@@ -181,11 +194,11 @@ class BenchmarkResult(ApiModel):
     random: float | None = None
     """Baseline: how many a random judge is expected to have right; nothing is drawn. Absent means half of all, as for pairs."""
     lenient: Tally = Tally()
-    """The same judgments as benchmarks read them, by the first verdict that is looked for. The score is made from the strict reading."""
+    """The same judgments as benchmarks read them, by the first verdict that is looked for."""
     disagreements: int = 0
     """Judgments that the two readings understand differently."""
     official: Official | None = None
-    """The benchmark's own score, where it has one."""
+    """The benchmark's own score, where it has one, from the lenient reading, which is the benchmarks' own."""
     overlap: Annotated[Overlap | None, SINCE] = None
     """With what the judge was trained on; None for the seed, whose training data nobody here knows."""
     voted: "BenchmarkResult | None" = None

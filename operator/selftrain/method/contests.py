@@ -160,7 +160,7 @@ def result(benchmark: str, votes: int, mode: Mode, heard: Sequence[tuple[Contest
         longer_wins=tally(longer),
         lenient=tally(lenient),
         disagreements=sum(one.strict != one.lenient for _, words in heard for said in words.values() for one in said),
-        official=official(list(zip(contests, strict, strict=True))),
+        official=official(list(zip(contests, lenient, strict=True))),
     )
 
 

@@ -1,7 +1,8 @@
-"""A benchmark's own score, from a judge's rulings on its pairs in both orders."""
+"""A benchmark's own score, from a judge's rulings on its pairs in both orders, read leniently as its own code does."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from selftrain.api.records import Official, Order
 from selftrain.api.seeds import seed_of
@@ -9,14 +10,16 @@ from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rmbench
 from selftrain.method.scoring import Ruling
 
+WITH_PRIOR_SETS = "with Prior Sets"
 SAID = {True: "A>B", False: "B>A"}
 
 
 def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str, Sequence[str]]) -> Official | None:
     """The published metric; None where there is none beside our own. `people` has their votes on each pair, if it is made from them."""
+    rulings = [replace(ruling, verdict=ruling.lenient) for ruling in rulings]
     match layout:
         case PairFormat.REWARDBENCH:
-            return rewardbench.score(_in_stored_order(rulings)).official
+            return _rewardbench(_in_stored_order(rulings))
         case PairFormat.JUDGEBENCH:
             return judgebench.score(_both_orders(rulings)).official
         case PairFormat.RM_BENCH:
@@ -25,6 +28,15 @@ def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str,
             return mtbench.score(_beside(rulings, people)).official
         case _:
             return None
+
+
+def _rewardbench(rows: Sequence[rewardbench.Row]) -> Official:
+    """Both overall scores in use, where there are Prior Sets: the old leaderboard counted them."""
+    told = rewardbench.score(rows).official
+    both = rewardbench.score(rows, prior_sets=True)
+    if not both.details["prior_sets"] or both.overall is None:
+        return told
+    return told.model_copy(update={"beside": {WITH_PRIOR_SETS: both.overall.value}})
 
 
 def item_of(layout: PairFormat, pair: str) -> str:

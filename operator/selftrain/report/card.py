@@ -18,6 +18,7 @@ from selftrain.method.scoring import by_chance
 from selftrain.method.stats import Paired
 from selftrain.planning.choice import chosen
 from selftrain.report.markdown import counted, judged, judged_strictly, listed, table
+from selftrain.report.own_score import own_score
 from selftrain.report.training import training_data
 from selftrain.storage.commit import WHERE_NOT_WHAT
 
@@ -110,6 +111,8 @@ def _results(subject: Subject) -> Iterator[str]:
     for result in results:
         yield f"### {result.benchmark}\n\n{_scores(subject, result)}"
         yield "\n".join(_remarks(subject, result))
+        if result.official is not None:
+            yield own_score(result.official)
         if result.parts:
             parts = [[name, *judged(part)] for name, part in sorted(result.parts.items())]
             yield table(["subset", "correct", "accuracy (95 %)"], parts)
@@ -152,9 +155,6 @@ def _remarks(subject: Subject, result: BenchmarkResult) -> Iterator[str]:
         if (test := tests.get(result.benchmark)) is not None:
             told = f"better on {test['wins']}, worse on {test['losses']}, p = {test['p']:.2g}"
             yield f"- Against {whom}, item by item: {told} (exact sign test)."
-    if result.official is not None:
-        overall, whole = result.official.overall, "" if result.official.complete else "; items of the benchmark are missing"
-        yield f"- By the benchmark's own rules: {'no overall score' if overall is None else f'{overall:.4f}'}{whole}."
     if result.overlap is not None:
         yield f"- {_overlap(result.overlap)}"
 

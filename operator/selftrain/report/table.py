@@ -93,9 +93,19 @@ def _parts(scores: Mapping[str, Summary]) -> Iterator[str]:
 
 
 def _official(scores: Mapping[str, Summary]) -> Iterator[str]:
-    shares = [score["official"]["overall"] for score in scores.values() if "official" in score]
-    if shares:
-        yield "by its own rules: " + ", ".join("-" if share is None else f"{share:.3f}" for share in shares)
+    """The benchmark's own score, and what it tells beside it and of parts that are no subsets."""
+    told = [score["official"] for score in scores.values() if "official" in score]
+    if not told:
+        return
+    yield "by its own rules: " + ", ".join(_own(one["overall"], one.get("interval")) for one in told)
+    for kind, ends in (("beside", None), ("parts", "intervals")):
+        for name in told[0].get(kind) or ():
+            if name not in next(iter(scores.values()))["parts"]:
+                yield f"  {name}: " + ", ".join(_own(one[kind].get(name), (one.get(ends) or {}).get(name)) for one in told)
+
+
+def _own(share: float | None, ends: Sequence[float] | None) -> str:
+    return "-" if share is None else f"{share:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
 
 
 def _choice(summary: Summary) -> Iterator[str]:

@@ -9,12 +9,13 @@ from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import rewardbench, rmbench
 from selftrain.method.official import official, stored_order
 from selftrain.method.scoring import Ruling
+from selftrain.method.stats import wilson
 
 A, B = Verdict.A, Verdict.B
 
 
 def ruled(name: str, subset: str, first: Verdict | None, second: Verdict | None) -> list[Ruling]:
-    return [Ruling(name, subset, order, verdict, 1, 1) for order, verdict in ((Order.AB, first), (Order.BA, second))]
+    return [Ruling(name, subset, order, verdict, 1, 1, lenient=verdict) for order, verdict in ((Order.AB, first), (Order.BA, second))]
 
 
 def test_plain_pairs_have_no_score_of_their_own() -> None:
@@ -37,6 +38,26 @@ def test_rewardbench_counts_one_order_an_item_and_half_for_no_verdict() -> None:
     assert told.overall == pytest.approx(0.5)
 
 
+def test_the_lenient_reading_makes_the_score_as_the_official_code_does() -> None:
+    """It said both letters: our reading takes no verdict from that, RewardBench's takes A."""
+    said_both = Ruling("hep-go/1", "hep-go", stored_order("hep-go/1"), None, 1, 1, lenient=stored_order("hep-go/1").gold)
+    scored = official(PairFormat.REWARDBENCH, [said_both], {})
+    assert scored is not None
+    assert scored.parts["hep-go"] == 1
+
+
+def test_prior_sets_make_a_second_overall_score() -> None:
+    """The paper's seed is known by the one that counts them, its judge by the other."""
+    right = [row for subset in ("math-prm", "shp") for row in ruled(f"{subset}/1", subset, A, B)]
+    scored = official(PairFormat.REWARDBENCH, right, {})
+    assert scored is not None
+    assert scored.overall == 1 / 4
+    assert scored.beside == {"with Prior Sets": pytest.approx(1.5 / 4.5)}
+    without = official(PairFormat.REWARDBENCH, right[:2], {})
+    assert without is not None
+    assert without.beside is None
+
+
 def test_judgebench_lets_one_right_order_outweigh_a_missing_one() -> None:
     rulings = [
         *ruled("1", "mmlu-pro", A, None),
@@ -47,6 +68,9 @@ def test_judgebench_lets_one_right_order_outweigh_a_missing_one() -> None:
     scored = official(PairFormat.JUDGEBENCH, rulings, {})
     assert scored is not None
     assert (scored.overall, scored.parts) == (0.5, {"mmlu-pro": 0.5})
+    assert scored.beside == {"strict": 0.25, "strict mmlu-pro": 0.25}
+    assert (scored.count, scored.counts) == (4, {"mmlu-pro": 4})
+    assert scored.intervals == {"mmlu-pro": pytest.approx(wilson(2, 4))}
 
 
 def test_rm_bench_wins_by_order() -> None:
@@ -68,6 +92,7 @@ def test_mt_bench_is_agreement_with_every_person() -> None:
     scored = official(PairFormat.MT_BENCH, rulings, people)
     assert scored is not None
     assert scored.overall == pytest.approx(4 / 7)
+    assert scored.beside == {"without ties": pytest.approx(3 / 5)}
     assert scored.parts == pytest.approx(
         {"turn 1 with ties": 3 / 5, "turn 1 without ties": 2 / 3, "turn 2 with ties": 1 / 2, "turn 2 without ties": 1 / 2}
     )

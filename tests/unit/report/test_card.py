@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import yaml
 
-from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Tally
+from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Official, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Spec
 from selftrain.report.card import Subject, card, metadata
 from selftrain.report.markdown import listed, measured, table
+from selftrain.report.own_score import own_score
 
 BODY = {
     "model": {"uri": "hf://meta-llama/Llama-3.1-8B-Instruct@main"},
@@ -42,6 +43,20 @@ def test_the_best_iteration_so_far_is_named_beside_all_that_were_compared() -> N
     assert "| 1 | 41 of 60 |" in text
     assert "| 2 | 40 of 60 |" in text
     assert "| 0 |" not in text.partition("## Results")[0], "the seed is not judged on held-out pairs"
+
+
+def test_a_benchmarks_own_score_comes_with_its_parts_and_what_is_told_beside_it() -> None:
+    told = Official(
+        overall=0.5, interval=(0.25, 0.75), count=12, parts={"Chat": 0.75}, intervals={"Chat": (0.4, 0.9)}, counts={"Chat": 8},
+        beside={"with Prior Sets": 0.25}, complete=False,
+    )  # fmt: skip
+    text = own_score(told)
+    assert "| overall | 0.5000 (0.250 to 0.750) | 12 |" in text
+    assert "| Chat | 0.7500 (0.400 to 0.900) | 8 |" in text
+    assert "| with Prior Sets | 0.2500 |  |" in text
+    assert "missing" in text
+    assert "missing" not in own_score(told.model_copy(update={"complete": True}))
+    assert "| overall | - |  |" in own_score(Official(overall=None, parts={})), "as told by runs of earlier versions"
 
 
 def test_the_front_matter_names_the_seed_on_the_hub() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from selftrain.api.load import run_of
 from selftrain.api.names import Layout
-from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Order, Tally
+from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Official, Order, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.report.summary import summarize
@@ -134,6 +134,16 @@ def test_every_judge_is_compared_with_the_seeds_votes(store: FolderStore) -> Non
     told = [[score.get("paired_with_votes") for score in entry["benchmarks"]] for entry in iterations]
     assert told == [[None, None], *[[{"wins": 1, "losses": 0, "p": 1.0}, None]] * 2]
     assert "against its votes" in table(summarize(RUN, store, 1.0))
+
+
+def test_a_benchmarks_own_score_is_told_with_its_parts(tmp_path: Path) -> None:
+    told = Official(overall=0.5, interval=(0.1, 0.9), count=2, parts={"Chat": 0.5, "x": 1.0}, intervals={"Chat": (0.1, 0.9)})
+    own = result("near", 4, 4, official=told, parts={"x": Tally(correct=4, total=4)})
+    evaluated(FolderStore(tmp_path), tmp_path, 0, judged("near", "ABAB"), [own])
+    lines = table(summarize(RUN, FolderStore(tmp_path), 1.0)).splitlines()
+    assert "by its own rules: 0.500 (0.100 to 0.900)" in lines
+    assert "  Chat: 0.500 (0.100 to 0.900)" in lines
+    assert not any(line.startswith("  x:") for line in lines), "a subset stands among the parts already"
 
 
 def test_styles_of_one_item_are_won_once(tmp_path: Path) -> None:

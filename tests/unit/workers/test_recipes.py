@@ -15,6 +15,8 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Frozen, Guesses, Manifest, Order, Overlap, Part
 from selftrain.api.stages import Stage
+from selftrain.api.v1alpha1 import Mode
+from selftrain.method.contests import by_chance
 from selftrain.method.pairs import HeldOut
 from selftrain.report.summary import hits
 from selftrain.storage.commit import commit, read_manifest
@@ -868,7 +870,7 @@ def test_contests_and_held_out_pairs_are_examined_beside_each_other(bench: "Benc
     told = context.store.read(done.card.key).decode().partition("### many")[2]
     voted = before.results[1].voted
     assert voted is not None
-    rates = (5 / 4 + 1 / 2 + 1 / 3, voted.overall.correct, done.results[1].overall.correct)
+    rates = (5 / 4 + by_chance(1, 1, Mode.RATING) + by_chance(2, 1, Mode.RATING), voted.overall.correct, done.results[1].overall.correct)
     for name, right in zip(("random, expected", "seed, 3 votes", "iteration 1"), rates, strict=True):
         assert f"| {name} | {right:g} of 7 |" in told
     assert "Read leniently, as benchmarks do: 7 of 7." in told

@@ -6,7 +6,7 @@ Source: fastchat/llm_judge/compute_agreement.py of lm-sys/FastChat, 0e6d3e4.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from selftrain.method.benchmarks.score import NOTHING, Score, Scored
+from selftrain.method.benchmarks.score import NOTHING, WITHOUT_TIES, Score, Scored
 
 NAME = "mt-bench"
 TIE = "tie"
@@ -44,7 +44,7 @@ def score(rows: Iterable[Row]) -> Scored:
     }
     overall, without = (_share(*agreement(items, ties=ties)) for ties in (True, False))
     shown = {name: _share(*pair).as_json(agreed=pair[0], total=pair[1]) for name, pair in parts.items()}
-    return Scored(NAME, overall if overall.count else None, overall.count, shown, {"without ties": without.as_json()})
+    return Scored(NAME, overall if overall.count else None, overall.count, shown, {WITHOUT_TIES: without.as_json()})
 
 
 def agreement(rows: Iterable[Row], *, ties: bool) -> tuple[int, int]:

@@ -7,6 +7,9 @@ from typing import Any
 from selftrain.api.records import Official
 from selftrain.method.stats import wilson
 
+STRICT, WITHOUT_TIES = "strict", "without ties"
+"""Scores that are told beside another one."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -67,13 +70,31 @@ class Scored:
 
     @property
     def official(self) -> Official:
-        """What a run keeps of it."""
-        scores = {name: part["score"] if isinstance(part, dict) else part for name, part in self.parts.items()}
+        """What a run keeps of it. Parts without a score are left out."""
+        known = {name: part for name, part in self._told.items() if part["score"] is not None}
         return Official(
             overall=self.overall.value if self.overall else None,
-            parts={name: score for name, score in scores.items() if score is not None},
+            interval=self.overall.interval if self.overall else None,
+            count=self.count,
+            parts={name: part["score"] for name, part in known.items()},
+            intervals={name: part["interval"] for name, part in known.items()},
+            counts={name: part["count"] for name, part in known.items()},
+            beside=self._beside(known) or None,
             complete=bool(self.details.get("complete", True)),
         )
+
+    @property
+    def _told(self) -> dict[str, dict[str, Any]]:
+        """Parts with what they rest on, wherever the benchmark tells that."""
+        counts, intervals = self.details.get("counts", {}), self.details.get("intervals", {})
+        plain = {name: {"score": part, "count": counts.get(name), "interval": intervals.get(name)} for name, part in self.parts.items()}
+        return {name: part if isinstance(part, dict) else plain[name] for name, part in self.parts.items()}
+
+    def _beside(self, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+        strict = {f"{STRICT} {name}": part[STRICT] for name, part in parts.items() if STRICT in part}
+        without = self.details.get(WITHOUT_TIES, {}).get("score")
+        own = {STRICT: self.details.get(STRICT), WITHOUT_TIES: without}
+        return {name: score for name, score in own.items() if score is not None} | strict
 
     def as_json(self) -> dict[str, Any]:
         """One JSON object."""
@@ -96,7 +117,7 @@ def mean(items: Sequence[float]) -> Score:
 def strict(items: Sequence[bool]) -> dict[str, Any]:
     """The share of pairs that are right in both orders, to stand beside another number."""
     share = mean(items)
-    return {"strict": share.value, "strict_interval": list(share.interval)}
+    return {STRICT: share.value, f"{STRICT}_interval": list(share.interval)}
 
 
 def weighted(scores: Iterable[tuple[float, Score]]) -> Score:
