@@ -60,6 +60,34 @@ def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.BENCHMARK_INVALID
 
 
+EQUAL: dict[PairFormat, Row] = {
+    PairFormat.REWARDBENCH: {"rejected": "good"},
+    PairFormat.JUDGEBENCH: {"response_A": "b"},
+    PairFormat.RM_BENCH: {"rejected": ["r0", "c0", "r2"]},
+    PairFormat.MT_BENCH: {"conversation_b": VOTE["conversation_a"]},
+    PairFormat.REWARDBENCH2: {"rejected": ["a", "r", "b"]},
+}
+
+
+@pytest.mark.parametrize("layout", EQUAL)
+def test_equal_answers_count_in_a_published_benchmark(tmp_path: Path, layout: PairFormat) -> None:
+    """As in its own score: the Claude file of JudgeBench has such a pair."""
+    [row, *rows] = ROWS[layout]
+    whole, equal = (as_lines(tmp_path / name, [one, *rows]) for name, one in (("whole", row), ("equal", row | EQUAL[layout])))
+    assert len(read_items(equal, layout, Counter())) == len(read_items(whole, layout, Counter())) > 0
+
+
+def test_equal_answers_are_refused_in_a_file_of_ones_own(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="line 1: chosen and rejected are the same"):
+        read_items(as_lines(tmp_path / "file", [PAIR | {"rejected": "good"}]), PairFormat.PAIRS, Counter())
+
+
+@pytest.mark.parametrize("layout", [PairFormat.JUDGEBENCH, PairFormat.REWARDBENCH])
+def test_equal_answers_are_refused_where_pairs_are_learnt_from(tmp_path: Path, layout: PairFormat) -> None:
+    with pytest.raises(UserError, match="line 1: chosen and rejected are the same"):
+        read_benchmark(as_lines(tmp_path / "file", [ROWS[layout][0] | EQUAL[layout]]), layout)
+
+
 EXPECTED: dict[PairFormat, list[tuple[str, str, str, str | None]]] = {
     PairFormat.REWARDBENCH: [("hep-go/7", "good", "bad", "hep-go")],
     PairFormat.JUDGEBENCH: [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
@@ -132,7 +160,6 @@ def test_reward_bench_2_has_items_with_many_answers(tmp_path: Path, write: Write
         ({"chosen": []}, "line 2: column chosen has no list of texts"),
         ({"rejected": "a"}, "line 2: column rejected has no list of texts"),
         ({"rejected": [" "]}, "line 2: column rejected has no text"),
-        ({"rejected": ["s"]}, "line 2: chosen and rejected are the same"),
         ({"prompt": ""}, "line 2: column prompt has no text"),
         (BEST_OF_FOUR, "line 2: id Factuality/12 has been used before"),
     ],
