@@ -14,8 +14,8 @@ from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import HeldOut
+from selftrain.storage.files import file_rows
 from selftrain.storage.layouts import CONTEST_COLUMNS, LAYOUTS, bad, contest
-from selftrain.storage.tables import file_rows
 
 T = TypeVar("T")
 

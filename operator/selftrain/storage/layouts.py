@@ -13,7 +13,7 @@ from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rewardbench2, rmbench
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import HeldOut
-from selftrain.storage.tables import Placed, invalid, utf8
+from selftrain.storage.files import Placed, invalid, utf8
 
 PPE_RESPONSES = tuple(f"response_{number}" for number in range(1, 33))
 CONTEST_COLUMNS = ("id", "prompt", "chosen", "rejected", "subset")
