@@ -1,7 +1,9 @@
-"""The reading of what people bring: rows of Parquet or JSON lines."""
+"""The reading of what people bring: rows of Parquet or JSON lines, the latter packed with gzip or not."""
 
+import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from selftrain.api.errors import UserError
 READ_BATCH = 256
 """Rows read at once from files we did not write, whose texts may be long."""
 PARQUET_MAGIC = b"PAR1"
+GZIP_MAGIC = b"\x1f\x8b"
 Placed = tuple[str, Mapping[str, Any]]
 """A row with the words for where it stands."""
 
@@ -21,27 +24,37 @@ Placed = tuple[str, Mapping[str, Any]]
 def file_rows(path: Path, columns: Sequence[str], reason: Reason, optional: Sequence[str] = ()) -> Iterator[Placed]:
     """Rows with the place they stand at. What the file is, its first bytes say: names lie."""
     with path.open("rb") as file:
-        is_parquet = file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
-    return _parquet_rows(path, columns, optional, reason) if is_parquet else _json_rows(path, reason)
+        magic = file.read(len(PARQUET_MAGIC))
+    if magic == PARQUET_MAGIC:
+        return _parquet_rows(path, columns, optional, reason)
+    return _json_rows(path, reason, packed=magic.startswith(GZIP_MAGIC))
 
 
-def _json_rows(path: Path, reason: Reason) -> Iterator[Placed]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            place = f"{path.name}, line {number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise invalid(reason, f"{place}: not UTF-8 (byte {error.start + 1} of the line)") from error
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise invalid(reason, f"{place}: no JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise invalid(reason, f"{place}: no JSON object")
-            yield place, row
+def _json_rows(path: Path, reason: Reason, *, packed: bool) -> Iterator[Placed]:
+    """Rows of JSON lines. A packed file is unpacked while it is read."""
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            yield from _line_rows(file, path.name, reason)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise invalid(reason, f"{path.name}: cannot be unpacked ({error})") from error
+
+
+def _line_rows(file: Iterable[bytes], name: str, reason: Reason) -> Iterator[Placed]:
+    for number, line in enumerate(file, start=1):
+        place = f"{name}, line {number}"
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise invalid(reason, f"{place}: not UTF-8 (byte {error.start + 1} of the line)") from error
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise invalid(reason, f"{place}: no JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise invalid(reason, f"{place}: no JSON object")
+        yield place, row
 
 
 def _parquet_rows(path: Path, columns: Sequence[str], optional: Sequence[str], reason: Reason) -> Iterator[Placed]:
