@@ -1,4 +1,4 @@
-"""Files as people bring them: JSON lines, packed or not, and Parquet."""
+"""Files as people bring them: JSON lines and arrays, packed or not, and Parquet."""
 
 import gzip
 import json
@@ -23,10 +23,15 @@ def as_packed_lines(path: Path, rows: Iterable[Row]) -> Path:
     return path
 
 
+def as_array(path: Path, rows: Iterable[Row]) -> Path:
+    path.write_text(json.dumps(list(rows), indent=4), encoding="utf-8")
+    return path
+
+
 def as_parquet(path: Path, rows: Iterable[Row]) -> Path:
     pq.write_table(pa.Table.from_pylist(list(rows)), path)
     return path
 
 
-WRITERS = pytest.mark.parametrize("write", [as_lines, as_packed_lines, as_parquet])
+WRITERS = pytest.mark.parametrize("write", [as_lines, as_packed_lines, as_array, as_parquet])
 Writer = Callable[[Path, Iterable[Row]], Path]

@@ -1,9 +1,12 @@
-"""The reading of what people bring: rows of Parquet or JSON lines, the latter packed with gzip or not."""
+"""The reading of what people bring: rows of Parquet, of JSON lines or of a JSON array, the latter two packed with gzip or not."""
 
 import gzip
 import json
+import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,9 @@ READ_BATCH = 256
 """Rows read at once from files we did not write, whose texts may be long."""
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
+DECODER = json.JSONDecoder()
+MARK = re.compile(r"\s*([\[,\]])\s*")
+"""What stands between the items of an array, with the space around it."""
 Placed = tuple[str, Mapping[str, Any]]
 """A row with the words for where it stands."""
 
@@ -31,10 +37,11 @@ def file_rows(path: Path, columns: Sequence[str], reason: Reason, optional: Sequ
 
 
 def _json_rows(path: Path, reason: Reason, *, packed: bool) -> Iterator[Placed]:
-    """Rows of JSON lines. A packed file is unpacked while it is read."""
+    """Rows of JSON lines or of an array. A packed file is unpacked while it is read."""
     try:
         with gzip.open(path) if packed else path.open("rb") as file:
-            yield from _line_rows(file, path.name, reason)
+            is_array = file.peek(1).removeprefix(BOM_UTF8).lstrip().startswith(b"[")
+            yield from (_array_rows(file.read(), path.name, reason) if is_array else _line_rows(file, path.name, reason))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise invalid(reason, f"{path.name}: cannot be unpacked ({error})") from error
 
@@ -42,19 +49,55 @@ def _json_rows(path: Path, reason: Reason, *, packed: bool) -> Iterator[Placed]:
 def _line_rows(file: Iterable[bytes], name: str, reason: Reason) -> Iterator[Placed]:
     for number, line in enumerate(file, start=1):
         place = f"{name}, line {number}"
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise invalid(reason, f"{place}: not UTF-8 (byte {error.start + 1} of the line)") from error
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise invalid(reason, f"{place}: no JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise invalid(reason, f"{place}: no JSON object")
-        yield place, row
+        with _told(place, reason):
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            row = json.loads(text) if text else None
+        if text:
+            yield place, _object(row, place, reason)
+
+
+def _array_rows(content: bytes, name: str, reason: Reason) -> Iterator[Placed]:
+    """Rows of one JSON array. Its text is in memory as a whole, its items one by one."""
+    with _told(name, reason):
+        text = content.decode("utf-8-sig")
+    mark, at = _mark(text, 0)
+    if text.startswith("]", at):
+        mark, at = _mark(text, at)
+    number = 0
+    while mark != "]":
+        number += 1
+        place = f"{name}, item {number}"
+        with _told(place, reason):
+            item, at = DECODER.raw_decode(text, at)
+        yield place, _object(item, place, reason)
+        mark, at = _mark(text, at)
+        if mark not in {",", "]"}:
+            raise invalid(reason, f"{place}: neither a comma nor the end of the array stands behind it")
+    if at < len(text):
+        raise invalid(reason, f"{name}: something stands behind the array")
+
+
+def _mark(text: str, at: int) -> tuple[str, int]:
+    """The sign before or behind an item, and where the text goes on; without a sign, an empty one."""
+    found = MARK.match(text, at)
+    return (found[1], found.end()) if found else ("", at)
+
+
+@contextmanager
+def _told(place: str, reason: Reason) -> Iterator[None]:
+    """What is wrong with a text, told with its place."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise invalid(reason, f"{place}: not UTF-8 (byte {error.start + 1} of it)") from error
+    except (ValueError, RecursionError) as error:
+        raise invalid(reason, f"{place}: no JSON ({error})") from error
+
+
+def _object(value: object, place: str, reason: Reason) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid(reason, f"{place}: no JSON object")
+    return value
 
 
 def _parquet_rows(path: Path, columns: Sequence[str], optional: Sequence[str], reason: Reason) -> Iterator[Placed]:
