@@ -60,6 +60,20 @@ def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.BENCHMARK_INVALID
 
 
+@pytest.mark.parametrize("subset", ["anthropic_helpful", "anthropic_hhh", "shp", "summarize"])
+def test_prior_sets_are_subsets_of_rewardbench(tmp_path: Path, subset: str) -> None:
+    [row] = ROWS[PairFormat.REWARDBENCH]
+    [pair] = read_benchmark(as_lines(tmp_path / "file", [row | {"subset": subset}]), PairFormat.REWARDBENCH)
+    assert (pair["id"], pair["subset"]) == (f"{subset}/7", subset)
+
+
+def test_a_prompt_that_is_a_conversation_is_refused(tmp_path: Path) -> None:
+    """As prior sets are published."""
+    row = ROWS[PairFormat.REWARDBENCH][0] | {"subset": "shp", "prompt": said("x")}
+    with pytest.raises(UserError, match="line 1: column prompt has no text"):
+        read_benchmark(as_lines(tmp_path / "file", [row]), PairFormat.REWARDBENCH)
+
+
 EQUAL: dict[PairFormat, Row] = {
     PairFormat.REWARDBENCH: {"rejected": "good"},
     PairFormat.JUDGEBENCH: {"response_A": "b"},
@@ -119,6 +133,7 @@ def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) ->
         (PairFormat.REWARDBENCH, {"subset": "hep-perl"}, "line 1: RewardBench has no subset 'hep-perl'"),
         (PairFormat.JUDGEBENCH, {"source": "trivia"}, "line 1: JudgeBench has no source 'trivia'"),
         (PairFormat.JUDGEBENCH, {"label": "A"}, "line 1: label is 'A'"),
+        (PairFormat.RM_BENCH, {"domain": None}, "line 1: column domain has no text"),
         (PairFormat.RM_BENCH, {"domain": "law"}, "line 1: RM-Bench has no domain 'law'"),
         (PairFormat.RM_BENCH, {"chosen": ["one"]}, "line 1: column chosen has no list of three texts"),
         (PairFormat.RM_BENCH, {"rejected": ["one", "", "three"]}, "line 1: column rejected has no text"),
