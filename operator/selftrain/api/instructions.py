@@ -80,8 +80,9 @@ class Instructions(ApiModel):
     """The unlabelled instructions."""
 
     uri: InputUri
-    """Parquet or JSON lines: s3://bucket/key, hf://datasets/owner/name@revision/file, pvc://claim/path, file:///path. In the file's name
-    `*` stands for any part of it, for example data/train-*.parquet; the files are read in the order of their names."""
+    """Parquet or JSON (lines or an array, packed with gzip or not): s3://bucket/key, hf://datasets/owner/name@revision/file,
+    pvc://claim/path, file:///path. In the file's name `*` stands for any part of it, for example data/train-*.parquet; the files are
+    read in the order of their names."""
     text_field: Annotated[str, Field(min_length=1, max_length=128)] = "instruction"
     """Column with the instruction: a text, or a conversation as a list of messages with role and content (OpenAI's form, as in
     WildChat) or from and value (ShareGPT's), whose first answer and all that follows is left out."""

@@ -102,7 +102,7 @@ class Labelled(ApiModel):
     """Pairs whose better answer is known, from people for example. They are judged, selected and learnt from like synthetic ones."""
 
     uri: InputUri
-    """Parquet or JSON lines in the given format, at the same kinds of places as the instructions."""
+    """Parquet or JSON in the given format, at the same kinds of places as the instructions."""
     format: PairFormat = PairFormat.PAIRS
     """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published."""
     limit: Count | None = None
@@ -212,7 +212,7 @@ class Benchmark(ApiModel):
     name: DnsLabel
     """Name in results."""
     uri: InputUri
-    """Parquet or JSON lines in the given format."""
+    """Parquet or JSON in the given format."""
     format: PairFormat = PairFormat.PAIRS
     """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
     optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, people's votes

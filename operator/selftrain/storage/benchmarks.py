@@ -14,27 +14,30 @@ from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import HeldOut
+from selftrain.storage.files import file_rows
 from selftrain.storage.layouts import CONTEST_COLUMNS, LAYOUTS, bad, contest
-from selftrain.storage.tables import file_rows
 
 T = TypeVar("T")
 
 
 def read_items(path: Path, layout: PairFormat, drops: Counter[Drop]) -> Sequence[HeldOut] | Sequence[Contest]:
     """All items of a benchmark; what is left out is counted. Raises UserError naming the row that is wrong."""
-    return read_contests(path) if layout is PairFormat.REWARDBENCH2 else read_benchmark(path, layout, drops)
+    if layout is PairFormat.REWARDBENCH2:
+        return read_contests(path)
+    return read_benchmark(path, layout, drops, published=layout is not PairFormat.PAIRS)
 
 
-def read_benchmark(path: Path, layout: PairFormat = PairFormat.PAIRS, drops: Counter[Drop] | None = None) -> list[HeldOut]:
-    """All held-out pairs of a file. Raises UserError naming the row that is wrong."""
+def read_benchmark(
+    path: Path, layout: PairFormat = PairFormat.PAIRS, drops: Counter[Drop] | None = None, *, published: bool = False
+) -> list[HeldOut]:
+    """All held-out pairs of a file. Raises UserError naming the row that is wrong.
+
+    Two equal answers are wrong too, unless the file is a published benchmark: its own score counts them.
+    """
     known, counted = LAYOUTS[layout], Counter[Drop]() if drops is None else drops
     rows = known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional))
-    return _distinct(path, ((place, pair["id"], _both(pair), pair) for place, pair in _kept(rows, counted)))
-
-
-def _both(pair: HeldOut) -> set[str]:
-    """The answer that is chosen and rejected at once. People may have voted on two answers that are the same."""
-    return set() if "people" in pair else {pair["chosen"]} & {pair["rejected"]}
+    kept = _kept(rows, counted)
+    return _distinct(path, ((place, pair["id"], pair) for place, pair in (kept if published else _different(kept))))
 
 
 def _kept(rows: Iterable[tuple[str, HeldOut | Drop]], drops: Counter[Drop]) -> Iterator[tuple[str, HeldOut]]:
@@ -45,21 +48,26 @@ def _kept(rows: Iterable[tuple[str, HeldOut | Drop]], drops: Counter[Drop]) -> I
             yield place, pair
 
 
+def _different(pairs: Iterable[tuple[str, HeldOut]]) -> Iterator[tuple[str, HeldOut]]:
+    for place, pair in pairs:
+        if pair["chosen"] == pair["rejected"]:
+            raise bad(place, "chosen and rejected are the same")
+        yield place, pair
+
+
 def read_contests(path: Path) -> list[Contest]:
     """All items of RewardBench 2: one right and three wrong answers, but for Ties, which have several right ones."""
     rows = file_rows(path, CONTEST_COLUMNS, Reason.BENCHMARK_INVALID)
     found = ((place, contest(place, row)) for place, row in rows)
-    return _distinct(path, ((place, contest.id, {*contest.right} & {*contest.wrong}, contest) for place, contest in found))
+    return _distinct(path, ((place, contest.id, contest) for place, contest in found))
 
 
-def _distinct(path: Path, items: Iterable[tuple[str, str, set[str], T]]) -> list[T]:
-    """All items. Their ids differ, and none has an answer that is both right and wrong."""
+def _distinct(path: Path, items: Iterable[tuple[str, str, T]]) -> list[T]:
+    """All items. Their ids differ."""
     known = dict[str, T]()
-    for place, name, both, item in items:
+    for place, name, item in items:
         if name in known:
             raise bad(place, f"id {name} has been used before")
-        if both:
-            raise bad(place, "chosen and rejected are the same")
         known[name] = item
     if not known:
         raise bad(path.name, "it has no rows")

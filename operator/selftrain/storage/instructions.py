@@ -12,8 +12,8 @@ from selftrain.api.instructions import Instructions, MultiTurn
 from selftrain.api.records import Drop
 from selftrain.method.near import Near
 from selftrain.storage.digests import digest
+from selftrain.storage.files import file_rows, invalid, utf8
 from selftrain.storage.languages import Languages
-from selftrain.storage.tables import file_rows, invalid, utf8
 
 USER = ("user", "human")
 """What chat formats call the person (OpenAI's and ShareGPT's)."""

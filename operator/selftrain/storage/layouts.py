@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from math import inf
+from typing import Any, TypeGuard
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
@@ -12,7 +13,7 @@ from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rewardbench2, rmbench
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import HeldOut
-from selftrain.storage.tables import Placed, invalid, utf8
+from selftrain.storage.files import Placed, invalid, utf8
 
 PPE_RESPONSES = tuple(f"response_{number}" for number in range(1, 33))
 CONTEST_COLUMNS = ("id", "prompt", "chosen", "rejected", "subset")
@@ -112,8 +113,8 @@ def _mt_bench(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
     found: dict[tuple[str, int, frozenset[str]], tuple[str, Mapping[str, Any], list[str]]] = {}
     for place, row in rows:
         turn, models = row.get("turn"), {side: _text(row, side, place) for side in ("model_a", "model_b")}
-        if turn not in mtbench.TURNS:
-            raise bad(place, f"turn is {turn!r}, neither 1 nor 2")
+        if not _whole(turn) or turn not in mtbench.TURNS:
+            raise bad(place, f"turn is {turn!r}, not the whole number 1 or 2")
         winner = _text(row, "winner", place)
         if winner not in models and not winner.startswith(mtbench.TIE):
             raise bad(place, f"winner is {winner!r}, none of model_a, model_b and tie")
@@ -190,12 +191,20 @@ def _ppe_correctness(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut | Dr
             )  # fmt: skip
 
 
-def _right_and_wrong(pair: object, scores: Sequence[Any], place: str) -> tuple[int, int]:
+def _right_and_wrong(pair: object, scores: Sequence[object], place: str) -> tuple[int, int]:
     match pair:
-        case [int(one), int(other)] if min(one, other) >= 0 and max(one, other) < len(scores) and scores[one] != scores[other]:
-            return (one, other) if scores[one] > scores[other] else (other, one)
-        case _:
-            raise bad(place, f"{pair} in sampled_conflict_pairs names no right and no wrong answer")
+        case [int(one), int(other)] if all(_whole(number) and 0 <= number < len(scores) for number in (one, other)):
+            worth = {number: _score(scores[number], number, place) for number in (one, other)}
+            if worth[one] != worth[other]:
+                return (one, other) if worth[one] > worth[other] else (other, one)
+    raise bad(place, f"{pair} in sampled_conflict_pairs names no right and no wrong answer")
+
+
+def _score(value: object, number: int, place: str) -> float:
+    """Right or wrong, or a number."""
+    if isinstance(value, bool) or _finite(value):
+        return value
+    raise bad(place, f"column scores has no score of response_{number + 1} but {value!r}")
 
 
 def _answer(row: Mapping[str, Any], column: str, place: str) -> str:
@@ -230,16 +239,27 @@ def _texts(row: Mapping[str, Any], column: str, place: str) -> list[str]:
 
 
 def _id(row: Mapping[str, Any], column: str, place: str) -> str:
-    if not isinstance(row.get(column), str | int) or row[column] == "":
+    value = row.get(column)
+    if not _whole(value) and not (isinstance(value, str) and value):
         raise bad(place, f"column {column} has neither a text nor a number")
-    return str(row[column])
+    return str(value)
 
 
 def _number(row: Mapping[str, Any], column: str, place: str) -> float:
     value = row.get(column)
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not _finite(value):
         raise bad(place, f"column {column} has no number")
-    return float(value)
+    return value
+
+
+def _finite(value: object) -> TypeGuard[float]:
+    """A number that can be compared. JSON as Python reads it, and Parquet, know NaN and infinities too."""
+    return (_whole(value) or isinstance(value, float)) and -inf < value < inf
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    """A whole number. True and false are none here, though Python counts with them."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def bad(place: str, what: str) -> UserError:

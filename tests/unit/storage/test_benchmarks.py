@@ -60,6 +60,48 @@ def test_an_empty_benchmark_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.BENCHMARK_INVALID
 
 
+@pytest.mark.parametrize("subset", ["anthropic_helpful", "anthropic_hhh", "shp", "summarize"])
+def test_prior_sets_are_subsets_of_rewardbench(tmp_path: Path, subset: str) -> None:
+    [row] = ROWS[PairFormat.REWARDBENCH]
+    [pair] = read_benchmark(as_lines(tmp_path / "file", [row | {"subset": subset}]), PairFormat.REWARDBENCH)
+    assert (pair["id"], pair["subset"]) == (f"{subset}/7", subset)
+
+
+def test_a_prompt_that_is_a_conversation_is_refused(tmp_path: Path) -> None:
+    """As prior sets are published."""
+    row = ROWS[PairFormat.REWARDBENCH][0] | {"subset": "shp", "prompt": said("x")}
+    with pytest.raises(UserError, match="line 1: column prompt has no text"):
+        read_benchmark(as_lines(tmp_path / "file", [row]), PairFormat.REWARDBENCH)
+
+
+EQUAL: dict[PairFormat, Row] = {
+    PairFormat.REWARDBENCH: {"rejected": "good"},
+    PairFormat.JUDGEBENCH: {"response_A": "b"},
+    PairFormat.RM_BENCH: {"rejected": ["r0", "c0", "r2"]},
+    PairFormat.MT_BENCH: {"conversation_b": VOTE["conversation_a"]},
+    PairFormat.REWARDBENCH2: {"rejected": ["a", "r", "b"]},
+}
+
+
+@pytest.mark.parametrize("layout", EQUAL)
+def test_equal_answers_count_in_a_published_benchmark(tmp_path: Path, layout: PairFormat) -> None:
+    """As in its own score: the Claude file of JudgeBench has such a pair."""
+    [row, *rows] = ROWS[layout]
+    whole, equal = (as_lines(tmp_path / name, [one, *rows]) for name, one in (("whole", row), ("equal", row | EQUAL[layout])))
+    assert len(read_items(equal, layout, Counter())) == len(read_items(whole, layout, Counter())) > 0
+
+
+def test_equal_answers_are_refused_in_a_file_of_ones_own(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="line 1: chosen and rejected are the same"):
+        read_items(as_lines(tmp_path / "file", [PAIR | {"rejected": "good"}]), PairFormat.PAIRS, Counter())
+
+
+@pytest.mark.parametrize("layout", [PairFormat.JUDGEBENCH, PairFormat.REWARDBENCH])
+def test_equal_answers_are_refused_where_pairs_are_learnt_from(tmp_path: Path, layout: PairFormat) -> None:
+    with pytest.raises(UserError, match="line 1: chosen and rejected are the same"):
+        read_benchmark(as_lines(tmp_path / "file", [ROWS[layout][0] | EQUAL[layout]]), layout)
+
+
 EXPECTED: dict[PairFormat, list[tuple[str, str, str, str | None]]] = {
     PairFormat.REWARDBENCH: [("hep-go/7", "good", "bad", "hep-go")],
     PairFormat.JUDGEBENCH: [("u1", "b", "a", "mmlu-pro"), ("u2", "a", "b", "livecodebench")],
@@ -91,15 +133,24 @@ def test_published_layouts(tmp_path: Path, write: Writer, layout: PairFormat) ->
         (PairFormat.REWARDBENCH, {"subset": "hep-perl"}, "line 1: RewardBench has no subset 'hep-perl'"),
         (PairFormat.JUDGEBENCH, {"source": "trivia"}, "line 1: JudgeBench has no source 'trivia'"),
         (PairFormat.JUDGEBENCH, {"label": "A"}, "line 1: label is 'A'"),
+        (PairFormat.RM_BENCH, {"domain": None}, "line 1: column domain has no text"),
         (PairFormat.RM_BENCH, {"domain": "law"}, "line 1: RM-Bench has no domain 'law'"),
         (PairFormat.RM_BENCH, {"chosen": ["one"]}, "line 1: column chosen has no list of three texts"),
         (PairFormat.RM_BENCH, {"rejected": ["one", "", "three"]}, "line 1: column rejected has no text"),
         (PairFormat.HELPSTEER2, {"helpfulness": "very"}, "line 1: column helpfulness has no number"),
+        (PairFormat.HELPSTEER2, {"helpfulness": float("nan")}, "line 1: column helpfulness has no number"),
+        (PairFormat.HELPSTEER2, {"helpfulness": float("inf")}, "line 1: column helpfulness has no number"),
+        (PairFormat.HELPSTEER2, {"helpfulness": True}, "line 1: column helpfulness has no number"),
         (PairFormat.HELPSTEER2, {"prompt": "y"}, "line 1: the next row has another prompt"),
         (PairFormat.PPE, {"winner": "n"}, "line 1: winner is 'n'"),
         (PairFormat.PPE, {"response_1": None}, "line 1: column response_1 has no text"),
         (PairFormat.PPE, {"language": None}, "line 1: column language has no text"),
         (PairFormat.PPE_CORRECTNESS, {"scores": None}, "line 1: columns scores and sampled_conflict_pairs have no lists"),
+        (PairFormat.PPE_CORRECTNESS, {"scores": [None, True, False]}, "line 1: column scores has no score of response_1 but None"),
+        (PairFormat.PPE_CORRECTNESS, {"scores": ["no", "yes", "no"]}, "line 1: column scores has no score of response_1 but 'no'"),
+        (PairFormat.PPE_CORRECTNESS, {"scores": [0.0, float("nan"), 0.0]}, "line 1: column scores has no score of response_2 but nan"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[False, True]]}, r"line 1: \[False, True\] in sampled_conflict_pairs"),
+        (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[0.0, 1.0]]}, r"line 1: \[0.0, 1.0\] in sampled_conflict_pairs"),
         (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[0, 2]]}, r"line 1: \[0, 2\] in sampled_conflict_pairs names no right"),
         (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": [[1, 3]]}, r"line 1: \[1, 3\] in sampled_conflict_pairs names no right"),
         (PairFormat.PPE_CORRECTNESS, {"sampled_conflict_pairs": ["01"]}, "line 1: 01 in sampled_conflict_pairs names no right"),
@@ -111,6 +162,20 @@ def test_rows_that_are_not_of_the_benchmark_are_named(tmp_path: Path, layout: Pa
     with pytest.raises(UserError, match=says) as caught:
         read_benchmark(as_lines(tmp_path / "file", [rows[0] | change, *rows[1:]]), layout)
     assert caught.value.reason is Reason.BENCHMARK_INVALID
+
+
+@WRITERS
+@pytest.mark.parametrize("scores", [[0, 1, 0], [-0.5, 2.5, 0.5], [False, True, False]])
+def test_answers_may_be_scored_by_numbers(tmp_path: Path, write: Writer, scores: list[float]) -> None:
+    [row] = ROWS[PairFormat.PPE_CORRECTNESS]
+    pairs = read_benchmark(write(tmp_path / "file", [row | {"scores": scores}]), PairFormat.PPE_CORRECTNESS)
+    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [("b", "a"), ("b", "c")]
+
+
+def test_a_number_too_large_for_a_float_is_still_the_larger_one(tmp_path: Path) -> None:
+    rows = [row | {"helpfulness": mark} for row, mark in zip(ROWS[PairFormat.HELPSTEER2][:2], (10**400, 4), strict=True)]
+    [pair] = read_benchmark(as_lines(tmp_path / "file", rows), PairFormat.HELPSTEER2)
+    assert pair["chosen"] == "poor"
 
 
 @WRITERS
@@ -132,7 +197,6 @@ def test_reward_bench_2_has_items_with_many_answers(tmp_path: Path, write: Write
         ({"chosen": []}, "line 2: column chosen has no list of texts"),
         ({"rejected": "a"}, "line 2: column rejected has no list of texts"),
         ({"rejected": [" "]}, "line 2: column rejected has no text"),
-        ({"rejected": ["s"]}, "line 2: chosen and rejected are the same"),
         ({"prompt": ""}, "line 2: column prompt has no text"),
         (BEST_OF_FOUR, "line 2: id Factuality/12 has been used before"),
     ],
@@ -164,11 +228,14 @@ def test_where_people_disagree_there_is_no_winner(tmp_path: Path, winners: list[
     ("change", "says"),
     [
         ({"turn": 3}, "line 1: turn is 3"),
+        ({"turn": 1.0}, "line 1: turn is 1.0, not the whole number"),
+        ({"turn": True}, "line 1: turn is True"),
         ({"winner": "n"}, "line 1: winner is 'n'"),
         ({"conversation_b": said("q1", "n1"), "turn": 2}, "line 1: column conversation_b has no conversation of 2 turns"),
         ({"conversation_a": "m1"}, "line 1: column conversation_a has no conversation of 1 turns"),
         ({"conversation_a": said("q1", " ")}, "line 1, conversation_a: column content has no text"),
         ({"question_id": None}, "line 1: column question_id"),
+        ({"question_id": True}, "line 1: column question_id"),
     ],
 )
 def test_votes_that_cannot_be_counted_are_named(tmp_path: Path, change: Row, says: str) -> None:
