@@ -151,7 +151,7 @@ VALIDATION = "validation pairs"
 
 
 class Overlap(ApiModel):
-    """Held-out pairs, or items with more answers, of which a text also occurs in the training set, by the rule of method/overlap."""
+    """Held-out pairs, or items with more answers, of which a text also occurs in what the judge was trained on (method/overlap)."""
 
     pairs: int
     instructions: int

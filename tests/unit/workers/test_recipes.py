@@ -637,14 +637,15 @@ def test_evaluate_scores_every_benchmark(bench: "Bench") -> None:
     assert manifest(context).inputs.keys() == {"model", "benchmark/held-out", "benchmark/voted"}
 
 
-def trained(bench: "Bench", **spec: Any) -> None:
-    """A first iteration up to its judge, whose files no fake engine reads."""
-    make_judgments(bench, **spec)
-    select.run(bench.context(Stage.SELECT, **spec))
-    context = bench.context(Stage.TRAIN, **spec)
-    commit(
-        context.store, context.layout, Manifest(run="run", iteration=1, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
-    )
+def trained(bench: "Bench", last: int = 1, **spec: Any) -> None:
+    """Iterations up to the last one's judge. No fake engine reads the files of judges."""
+    make_pairs(bench, **spec)
+    for number in range(1, last + 1):
+        judge.run(bench.context(Stage.JUDGE, number, **spec), bench.load)
+        select.run(bench.context(Stage.SELECT, number, **spec))
+        context = bench.context(Stage.TRAIN, number, **spec)
+        done = Manifest(run="run", iteration=number, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
+        commit(context.store, context.layout, done)
 
 
 def test_what_a_judge_was_trained_on_is_counted_in_each_benchmark(bench: "Bench") -> None:
@@ -667,6 +668,25 @@ def test_what_a_judge_was_trained_on_is_counted_in_each_benchmark(bench: "Bench"
     seed = bench.context(Stage.EVALUATE, iteration=0)
     evaluate.run(seed, bench.load)
     assert [result.overlap for result in manifest(seed).results] == [None, None]
+
+
+@pytest.mark.parametrize(("start", "learnt"), [("previous", (1, 2)), ("seed", (2,))])
+def test_what_a_judge_learnt_before_it_was_trained_further_is_counted_too(bench: "Bench", start: str, learnt: tuple[int, ...]) -> None:
+    """The run's instructions are the benchmark's, and each of two iterations judges the pairs of one half of them."""
+    judging = {"shards": 3, "samples": 8, "maxTokens": 64, "slices": 2}
+    spec: dict[str, Any] = {"iterations": 2, "judge": judging, "train": {"start": start}}
+    context = bench.context(Stage.EVALUATE, 2, **spec)
+    path = Path(context.work.spec.evaluate.benchmarks[0].uri.removeprefix("file://"))
+    asked = [json.loads(line)["instruction"] for line in path.read_text().splitlines()]
+    bench.write_instructions(asked)
+    trained(bench, 2, **spec)
+    evaluate.run(context, bench.load)
+    instructions = {row["pair_id"]: row["instruction"] for row in rows(bench.context(Stage.GENERATE))}
+    kept = {number: {instructions[row["pair_id"]] for row in rows(bench.context(Stage.SELECT, number, **spec))} for number in (1, 2)}
+    assert kept[1] - kept[2]
+    known = set().union(*(kept[number] for number in learnt))
+    overlaps = [result.overlap for result in manifest(context).results]
+    assert [told.instructions for told in overlaps if told] == [sum(instruction in known for instruction in asked)] * 2
 
 
 def test_judges_are_scored_on_the_synthetic_pairs_of_held_out_instructions(bench: "Bench") -> None:
