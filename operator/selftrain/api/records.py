@@ -241,7 +241,14 @@ class Guesses(ApiModel):
     """Better answers guessed by a model that cannot judge. Half of them are guessed by chance."""
 
     correct: int
+    ties: int = 0
+    """Pairs of which the model prefers neither answer."""
     total: int
+
+    @property
+    def right(self) -> float:
+        """Right guesses if a coin is tossed for ties."""
+        return self.correct + self.ties / 2
 
 
 class Evidence(ApiModel):

@@ -22,8 +22,13 @@ def counted(correct: int, total: int) -> str:
 
 def measured(correct: int, total: int) -> list[str]:
     """Two cells: the counts, and the share with its 95 % interval (Wilson)."""
+    return [counted(correct, total), share(correct, total)]
+
+
+def share(correct: float, total: int) -> str:
+    """A share with its 95 % interval (Wilson)."""
     low, high = wilson(correct, total)
-    return [counted(correct, total), f"{correct / total:.3f} ({low:.3f} to {high:.3f})" if total else "-"]
+    return f"{correct / total:.3f} ({low:.3f} to {high:.3f})" if total else "-"
 
 
 def listed(counts: Mapping[S, int]) -> str:

@@ -78,7 +78,7 @@ def _evidence(selected: Manifest | None) -> Summary:
 
 def _guesses(probe: dict[str, Guesses]) -> Summary:
     """By kind of pair."""
-    return {kind: {**guessed.model_dump(), "interval": _interval(guessed.correct, guessed.total)} for kind, guessed in probe.items()}
+    return {kind: {**guessed.model_dump(), "interval": _interval(guessed.right, guessed.total)} for kind, guessed in probe.items()}
 
 
 def _strict(validation: BenchmarkResult | None) -> Summary | None:
@@ -138,7 +138,7 @@ def _share(tally: Tally) -> Summary:
     }
 
 
-def _interval(correct: int, total: int) -> list[float]:
+def _interval(correct: float, total: int) -> list[float]:
     return [round(end, 4) for end in wilson(correct, total)]
 
 

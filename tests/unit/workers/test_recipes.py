@@ -81,7 +81,8 @@ def test_instructions_in_several_files_are_like_those_in_one(bench: "Bench") -> 
 def test_the_meaning_of_answers_is_probed_by_kind(bench: "Bench") -> None:
     """Fine answers are near to what was to be done, and variations are not; labelled pairs are near to nothing."""
     context = make_pairs(bench, **write_labelled(bench, LABELLED))
-    assert manifest(context).embedding_probe == {"variation": Guesses(correct=10, total=10), "labelled": Guesses(correct=0, total=4)}
+    even = Guesses(correct=0, ties=4, total=4)
+    assert manifest(context).embedding_probe == {"variation": Guesses(correct=10, total=10), "labelled": even}
 
 
 def test_the_variation_prompt_shows_instruction_and_answer(bench: "Bench") -> None:
@@ -733,7 +734,8 @@ def test_each_judge_has_a_card_beside_its_checkpoint(bench: "Bench") -> None:
             assert f"| {name} | {tally.correct} of {tally.total} |" in card.text
     selected = manifest(bench.context(Stage.SELECT))
     assert selected.evidence is not None
-    assert f"{selected.evidence.probe['variation'].correct} of {selected.evidence.probe['variation'].total}" in card.text
+    guessed = selected.evidence.probe["variation"]
+    assert f"| variation | words | {guessed.correct} of {guessed.total} | {guessed.ties} | {guessed.right / guessed.total:.3f}" in card.text
     assert "file://" not in card.text, "where this machine keeps its files is of no use to anybody else"
     for digest in (*done.inputs.values(), *manifest(bench.context(Stage.GENERATE)).inputs.values(), *done.prompts.values()):
         assert digest in card.text
