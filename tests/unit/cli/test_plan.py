@@ -42,6 +42,17 @@ def test_an_estimate_says_what_it_assumes(capsys: pytest.CaptureFixture[str]) ->
     assert told["total"]["storage_bytes"] > 5 * 2 * 70.6e9
 
 
+def test_benchmarks_have_sizes_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    path = next(path for path in GOOD if path.stem == "benchmarks")
+    assumed = ["parameters=1e9", "instructions=10", "held_out=100"]
+    options = ["plan", str(path), "--estimate", *(word for one in assumed for word in ("--assume", one))]
+    assert main([*options, "--assume", "held_out.ranked=7"]) == 0
+    sizes = json.loads(capsys.readouterr().out)["assumed"]["held_out"]
+    assert (sizes.pop("ranked"), set(sizes), set(sizes.values())) == (7, {"rated", "pairwise", "people", "arena", "correctness"}, {100})
+    assert main([*options, "--assume", "held_out.ranekd=7"]) == 2
+    assert "held_out.ranekd is about no benchmark of the run; those of one each are held_out.ranked, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("options", [[], ["--assume", "parameters=1e9"]])
 def test_an_estimate_needs_sizes(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     path = next(path for path in GOOD if path.stem == "smallest")
