@@ -104,8 +104,9 @@ def _choice(subject: Subject) -> str:
 
 
 def _results(subject: Subject) -> Iterator[str]:
-    results = subject.of(Stage.EVALUATE).results
+    results, counts = subject.of(Stage.EVALUATE).results, subject.of(Stage.EVALUATE).counts
     yield "## Results" + ("" if results else "\n\nNo benchmark was given.")
+    yield f"Judgments on benchmarks and held-out pairs together: {listed(counts)}. {COUNTED}"
     for result in results:
         yield f"### {result.benchmark}\n\n{_scores(subject, result)}"
         yield "\n".join(_remarks(subject, result))
@@ -208,6 +209,7 @@ def _public(uri: str) -> str | None:
     return uri.removeprefix(HUB).partition("@")[0] if uri.startswith(HUB) else None
 
 
+COUNTED = "Truncated ones ended at maxTokens; too long were prompts that do not fit the context, which have no verdict."
 FURTHER = (
     "The judge began as the one of the iteration before, so it has learnt from all of these training sets. What follows is about the last "
     "of them; the cards of the judges before tell about theirs."

@@ -484,7 +484,7 @@ def test_pairs_need_the_weaker_models_answers(bench: "Bench") -> None:
 
 def test_judge_writes_every_sample_of_both_orders(bench: "Bench") -> None:
     context = make_judgments(bench)
-    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0}
+    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0, "truncated": 0}
     keys = Counter((row["pair_id"], row["order"]) for row in rows(context))
     assert len(keys) == 20
     assert set(keys.values()) == {4}
@@ -545,13 +545,29 @@ def test_unparsed_judgments_are_counted_and_committed(bench: "Bench") -> None:
     assert {row["verdict"] for row in rows(context)} == {None}
 
 
+def test_judgments_that_end_at_max_tokens_are_kept_and_counted(bench: "Bench") -> None:
+    """Every other judgment is cut after its verdict, in judge and in evaluate."""
+    by_marker = bench.engine.say
+    bench.engine.say = lambda text, seed: Completion("[[A]] and", "length", 2) if "[[A]]" in text and seed % 2 else by_marker(text, seed)
+    context = make_judgments(bench)
+    cut = [row["verdict"] for row in rows(context) if row["finish"] == "length"]
+    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0, "truncated": len(cut)}
+    assert (set(cut), len(cut)) == ({"A"}, 40)
+    assert manifest(context).drops == {}
+    seed = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(seed, bench.load)
+    told = manifest(seed).counts
+    assert 0 < told["truncated"] == sum(row["finish"] == "length" for row in rows(seed)) < told["judgments"]
+    assert told["too-long"] == 0
+
+
 def test_prompts_that_do_not_fit_are_counted(bench: "Bench") -> None:
     make_pairs(bench)
     bench.engine.limit = 10
     context = bench.context(Stage.JUDGE)
     judge.run(context, bench.load)
     assert manifest(context).drops == {Drop.TOO_LONG: 20}
-    assert manifest(context).counts == {"ordered": 20, "judgments": 0, "unparsed": 0}
+    assert manifest(context).counts == {"ordered": 20, "judgments": 0, "unparsed": 0, "truncated": 0}
 
 
 def test_committed_shards_are_not_made_again(bench: "Bench") -> None:
@@ -736,6 +752,7 @@ def test_each_judge_has_a_card_beside_its_checkpoint(bench: "Bench") -> None:
     assert selected.evidence is not None
     guessed = selected.evidence.probe["variation"]
     assert f"| variation | words | {guessed.correct} of {guessed.total} | {guessed.ties} | {guessed.right / guessed.total:.3f}" in card.text
+    assert ", 0 too-long, 0 truncated, " in card.text, "of the evaluation's judgments"
     assert "file://" not in card.text, "where this machine keeps its files is of no use to anybody else"
     for digest in (*done.inputs.values(), *manifest(bench.context(Stage.GENERATE)).inputs.values(), *done.prompts.values()):
         assert digest in card.text
@@ -760,6 +777,9 @@ def test_a_prompt_that_does_not_fit_is_a_wrong_verdict(bench: "Bench") -> None:
     assert (single.overall.correct, single.overall.unparsed) == (0, single.overall.total)
     assert single.overall.total > 0
     assert {row["finish"] for row in rows(context)} == {"too-long"}
+    counts = manifest(context).counts
+    assert counts["too-long"] == counts["judgments"] == counts["unparsed"] == len(rows(context))
+    assert manifest(context).drops == {}, "kept, so nothing is left out"
 
 
 def test_one_vote_is_greedy_and_more_are_sampled(bench: "Bench") -> None:
@@ -791,7 +811,7 @@ def test_the_seed_votes_too_where_it_is_asked_for(bench: "Bench") -> None:
     assert result.voted is not None
     assert (result.votes, result.voted.votes) == (1, 3)
     assert result.voted.overall.total == result.overall.total == 16
-    assert manifest(context).counts == {"ordered": 16, "judgments": 64, "unparsed": 0}
+    assert manifest(context).counts == {"ordered": 16, "judgments": 64, "unparsed": 0, "truncated": 0, "too-long": 0}
     own = [row for row in rows(context) if row["sample"] == 0]
     assert [row["trace"] for row in own] == [row["trace"] for row in rows(plain) if row["benchmark"] == "held-out"]
     majority = Counter((row["pair_id"], row["order"]) for row in rows(context) if row["sample"] > 0 and row["correct"])
