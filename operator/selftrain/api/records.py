@@ -59,7 +59,7 @@ class Drop(StrEnum):
     NEAR_DUPLICATE = "near-duplicate"
     """instructions: much like an earlier one, by instructions.nearDuplicates"""
     TOO_LONG = "too-long"
-    """generate, train: does not fit the model's context or the sequence length"""
+    """generate, judge, train: does not fit the model's context or the sequence length; evaluate counts such prompts and keeps them"""
     UNCLASSIFIED = "unclassified"
     """generate: the classification lacks its three lines, or says something unknown in them"""
     CATEGORY = "category"
@@ -69,7 +69,7 @@ class Drop(StrEnum):
     LENGTH = "length"
     """generate: not among the lengths of instructions.classify"""
     TRUNCATED = "truncated"
-    """generate: a completion ended at maxTokens"""
+    """generate: a completion ended at maxTokens; judge and evaluate count such judgments and keep them"""
     EMPTY_ANSWER = "empty-answer"
     """generate: the answer has no text"""
     MALFORMED = "malformed"
@@ -168,7 +168,7 @@ VALIDATION = "validation pairs"
 
 
 class Overlap(ApiModel):
-    """Held-out pairs, or items with more answers, of which a text also occurs in the training set, by the rule of method/overlap."""
+    """Held-out pairs, or items with more answers, of which a text also occurs in what the judge was trained on (method/overlap)."""
 
     pairs: int
     instructions: int
@@ -258,7 +258,14 @@ class Guesses(ApiModel):
     """Better answers guessed by a model that cannot judge. Half of them are guessed by chance."""
 
     correct: int
+    ties: int = 0
+    """Pairs of which the model prefers neither answer."""
     total: int
+
+    @property
+    def right(self) -> float:
+        """Right guesses if a coin is tossed for ties."""
+        return self.correct + self.ties / 2
 
 
 class Evidence(ApiModel):

@@ -60,7 +60,7 @@ def _add_plan(plan: argparse.ArgumentParser) -> None:
 
 def _assumption(text: str) -> tuple[str, float]:
     name, _, number = text.partition("=")
-    if name not in ASSUMED:
+    if name.partition(".")[0] not in ASSUMED:
         message = f"{name} is none of {', '.join(ASSUMED)}"
         raise argparse.ArgumentTypeError(message)
     return name, float(number)

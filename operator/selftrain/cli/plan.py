@@ -10,7 +10,7 @@ import yaml
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.recipes import PLACES
-from selftrain.api.v1alpha1 import Negative, SelfTrainRun
+from selftrain.api.v1alpha1 import Negative, SelfTrainRun, Spec
 from selftrain.local.manifest import read_run
 from selftrain.method.estimate import GPUS, Assumptions, estimate
 
@@ -32,10 +32,21 @@ def estimated(manifest: Path, gpu: str, known: Mapping[str, float]) -> dict[str,
     if "parameters" not in known or ("instructions" not in known and limit is None):
         message = "the size of the model and the number of instructions must be known"
         raise UserError(Reason.INVALID_SPEC, message, "give --assume parameters=70e9 --assume instructions=20000, or instructions.limit")
-    assumed = Assumptions(**{"instructions": limit or 0, **known})
+    others = {name: number for name, number in known.items() if not name.startswith("held_out")}
+    assumed = Assumptions(held_out=_sizes(spec, known), **{"instructions": limit or 0, **others})
     stages = list(estimate(spec, assumed, GPUS[gpu]))
     total = {"gpu_hours": sum(stage.gpu_hours for stage in stages), "storage_bytes": sum(stage.storage_bytes for stage in stages)}
     return {"gpu": gpu, "assumed": asdict(assumed), "stages": [asdict(stage) for stage in stages], "total": total}
+
+
+def _sizes(spec: Spec, known: Mapping[str, float]) -> dict[str, float]:
+    """Items of each benchmark: its own number, or the one for all that have none of their own."""
+    own = {entry.name: f"held_out.{entry.name}" for entry in spec.evaluate.benchmarks}
+    unknown = sorted({name for name in known if "." in name} - set(own.values()))
+    if unknown:
+        message = f"{', '.join(unknown)} is about no benchmark of the run"
+        raise UserError(Reason.INVALID_SPEC, message, f"those of one each are {', '.join(own.values()) or 'none'}")
+    return {name: known.get(key, known.get("held_out", 0)) for name, key in own.items()}
 
 
 def fill(run: SelfTrainRun) -> SelfTrainRun:

@@ -5,12 +5,12 @@ FLOPs a token: 2 a parameter to read or write one, 6 to train on one, 8 with act
 context of some thousand tokens it is a few percent.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from selftrain.api.recipes import NegativeKind, Objective
 from selftrain.api.stages import ROUND, Stage
-from selftrain.api.v1alpha1 import Spec
+from selftrain.api.v1alpha1 import Benchmark, Mode, PairFormat, Spec
 
 READ, TRAIN, PASS, RECOMPUTE = 2, 6, 4, 2
 BYTES_A_TOKEN = 4
@@ -21,7 +21,10 @@ STATE_BYTES = 16
 """Of a trained parameter in a full training state: bf16 weights and gradients, float32 weights and two moments."""
 STATES_KEPT = 2
 WEIGHT_BYTES = 2
-
+PAIR = (2, 2)
+"""Prompts about a pair, one an order, and answers in each."""
+CONTEST = {Mode.PAIRWISE: (12, 2), Mode.RANKING: (1, 4), Mode.RATING: (4, 1)}
+"""The same of an item of RewardBench 2 with its four answers. Its Ties, one item in 18, are taken for such ones."""
 
 GPUS = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "l40s": 362e12}
 """FLOP/s in bfloat16 without sparsity, from NVIDIA's data sheets."""
@@ -33,8 +36,8 @@ class Assumptions:
 
     parameters: float
     instructions: float
-    held_out: float = 0
-    """Pairs of all benchmarks."""
+    held_out: Mapping[str, float] = field(default_factory=dict)
+    """By benchmark: its pairs, or the items of RewardBench 2."""
     instruction_tokens: float = 150
     answer_tokens: float = 350
     variation_tokens: float = 500
@@ -130,14 +133,22 @@ def _trained(spec: Spec, known: Assumptions) -> float:
 
 
 def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
-    votes = max((entry.votes for entry in spec.evaluate.benchmarks), default=0)
-    once = 2 * known.held_out
-    ordered = once * (spec.iterations + 1)
-    again = spec.evaluate.seed_votes if votes == 1 else None
-    chosen_by = 2 * _wanted(spec, known, spec.held_out) * known.usable * spec.iterations
-    judgments = ordered * votes + once * (again or 0) + chosen_by
+    """Each benchmark by the seed and every judge; pairs that choose a judge by all but the seed, which is scored before they are made."""
+    judgments = 2 * _wanted(spec, known, spec.held_out) * known.usable * spec.iterations
+    read = judgments * _prompt(known)
+    for entry in spec.evaluate.benchmarks:
+        prompts, answers = _asked(entry)
+        asked = known.held_out.get(entry.name, 0) * prompts
+        again = spec.evaluate.seed_votes or 0 if entry.votes == 1 else 0
+        judgments += asked * (entry.votes * (spec.iterations + 1) + again)
+        read += asked * (spec.iterations + 1) * _prompt(known, answers)
     written = judgments * known.judgment_tokens
-    return _sampled(Stage.EVALUATE, (judgments, (ordered + chosen_by) * _prompt(known), written, written), known, peak)
+    return _sampled(Stage.EVALUATE, (judgments, read, written, written), known, peak)
+
+
+def _asked(entry: Benchmark) -> tuple[int, int]:
+    """Prompts about an item, and answers in each."""
+    return CONTEST[entry.mode] if entry.format is PairFormat.REWARDBENCH2 else PAIR
 
 
 def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, peak: float) -> Estimate:
@@ -165,8 +176,8 @@ def _examples(spec: Spec, known: Assumptions) -> float:
     return _ordered(spec, known) * known.kept
 
 
-def _prompt(known: Assumptions) -> float:
-    return known.instruction_tokens + 2 * known.answer_tokens + known.template_tokens
+def _prompt(known: Assumptions, answers: int = 2) -> float:
+    return known.instruction_tokens + answers * known.answer_tokens + known.template_tokens
 
 
 def _stored(tokens: float) -> float:

@@ -47,6 +47,11 @@ def start_iteration(recipe: Recipe, iteration: int) -> int:
     return iteration - 1 if recipe.start is Start.PREVIOUS else 0
 
 
+def learnt_from(recipe: Recipe, iteration: int) -> tuple[int, ...]:
+    """The iterations whose training sets a judge has learnt from, its own last: it knows what the judge that it began as knew."""
+    return (*learnt_from(recipe, start_iteration(recipe, iteration)), iteration) if iteration else ()
+
+
 def judge_iteration(step: Step) -> int:
     """The iteration whose judge a judge or evaluate step loads; 0 is the seed."""
     return step.iteration - 1 if step.stage is Stage.JUDGE else step.iteration

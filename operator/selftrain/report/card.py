@@ -17,6 +17,7 @@ from selftrain.method.pairs import LABELLED
 from selftrain.method.scoring import by_chance
 from selftrain.method.stats import Paired
 from selftrain.planning.choice import chosen
+from selftrain.planning.steps import PAIRS_STEP, learnt_from
 from selftrain.report.markdown import counted, judged, judged_strictly, listed, table
 from selftrain.report.own_score import own_score
 from selftrain.report.training import training_data
@@ -106,8 +107,9 @@ def _choice(subject: Subject) -> str:
 
 
 def _results(subject: Subject) -> Iterator[str]:
-    results = subject.of(Stage.EVALUATE).results
+    results, counts = subject.of(Stage.EVALUATE).results, subject.of(Stage.EVALUATE).counts
     yield "## Results" + ("" if results else "\n\nNo benchmark was given.")
+    yield f"Judgments on benchmarks and held-out pairs together: {listed(counts)}. {COUNTED}"
     for result in results:
         yield f"### {result.benchmark}\n\n{_scores(subject, result)}"
         yield "\n".join(_remarks(subject, result))
@@ -161,17 +163,22 @@ def _remarks(subject: Subject, result: BenchmarkResult) -> Iterator[str]:
 
 def _overlap(overlap: Overlap) -> str:
     return (
-        f"In the training set, by 13 words in a row: the instructions of {counted(overlap.instructions, overlap.pairs)} items and "
-        f"answers of {counted(overlap.answers, overlap.pairs)}."
+        "In what the judge was trained on, by 13 words in a row: the instructions of "
+        f"{counted(overlap.instructions, overlap.pairs)} items and answers of {counted(overlap.answers, overlap.pairs)}."
     )
 
 
 def _training(subject: Subject) -> Iterator[str]:
-    made = {stage: subject.of(stage) for stage in Stage if stage is not Stage.EVALUATE}
-    rows = [[str(stage), listed(manifest.counts), listed(manifest.drops)] for stage, manifest in made.items()]
-    yield "## Training data\n\n" + table(["stage", "counts", "left out"], rows)
-    if (evidence := made[Stage.SELECT].evidence) is not None:
-        yield from training_data(evidence, made[Stage.GENERATE].embedding_probe or {})
+    """Everything that the judge learnt from, iteration by iteration, and what the last training set is made of."""
+    learnt = learnt_from(subject.spec.resolved, subject.iteration)
+    steps = [PAIRS_STEP, *(Step(number, stage) for number in learnt for stage in (Stage.JUDGE, Stage.SELECT, Stage.TRAIN))]
+    made = {step: subject.manifests[step] for step in steps}
+    rows = [[str(step), listed(manifest.counts), listed(manifest.drops)] for step, manifest in made.items()]
+    yield "## Training data\n\n" + table(["step", "counts", "left out"], rows)
+    if len(learnt) > 1:
+        yield FURTHER
+    if (evidence := subject.of(Stage.SELECT).evidence) is not None:
+        yield from training_data(evidence, subject.of(Stage.GENERATE).embedding_probe or {})
 
 
 def _recipe(spec: Spec) -> str:
@@ -206,6 +213,11 @@ def _public(uri: str) -> str | None:
     return uri.removeprefix(HUB).partition("@")[0] if uri.startswith(HUB) else None
 
 
+COUNTED = "Truncated ones ended at maxTokens; too long were prompts that do not fit the context, which have no verdict."
+FURTHER = (
+    "The judge began as the one of the iteration before, so it has learnt from all of these training sets. What follows is about the last "
+    "of them; the cards of the judges before tell about theirs."
+)
 LIMITS = """## What these numbers do not say
 
 - Intervals are Wilson's at 95 %, on as many judgments as are independent: those of one item are not. They say how much other items would

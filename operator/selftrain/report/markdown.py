@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from selftrain.api.records import Tally
 from selftrain.method.scoring import interval, strict_interval
-from selftrain.method.stats import wilson
 
 Row = Sequence[str]
 S = TypeVar("S", bound=str)
@@ -22,24 +21,20 @@ def counted(correct: int, total: int) -> str:
     return f"{correct} of {total}"
 
 
-def measured(correct: int, total: int) -> list[str]:
-    """Two cells: the counts, and the share with its 95 % interval (Wilson)."""
-    return _told(correct, total, wilson(correct, total))
-
-
 def judged(tally: Tally) -> list[str]:
-    """The same of judgments, of which those of one item are not independent."""
-    return _told(tally.correct, tally.total, interval(tally))
+    """Two cells: right judgments, and their share with its 95 % interval."""
+    return [counted(tally.correct, tally.total), share(tally.correct, tally.total, interval(tally))]
 
 
 def judged_strictly(tally: Tally) -> list[str]:
     """The same of pairs that are right in both orders."""
-    return _told(tally.strict_correct, tally.pairs, strict_interval(tally))
+    return [counted(tally.strict_correct, tally.pairs), share(tally.strict_correct, tally.pairs, strict_interval(tally))]
 
 
-def _told(part: int, total: int, ends: tuple[float, float]) -> list[str]:
+def share(part: float, total: int, ends: tuple[float, float]) -> str:
+    """A share with both ends of its interval."""
     low, high = ends
-    return [counted(part, total), f"{part / total:.3f} ({low:.3f} to {high:.3f})" if total else "-"]
+    return f"{part / total:.3f} ({low:.3f} to {high:.3f})" if total else "-"
 
 
 def listed(counts: Mapping[S, int]) -> str:

@@ -81,7 +81,7 @@ def _evidence(selected: Manifest | None) -> Summary:
 
 def _guesses(probe: dict[str, Guesses]) -> Summary:
     """By kind of pair."""
-    return {kind: {**guessed.model_dump(), "interval": _rounded(wilson(guessed.correct, guessed.total))} for kind, guessed in probe.items()}
+    return {kind: {**guessed.model_dump(), "interval": _rounded(wilson(guessed.right, guessed.total))} for kind, guessed in probe.items()}
 
 
 def _strict(validation: BenchmarkResult | None) -> Summary | None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from selftrain.api.records import Distributions, Evidence, Guesses, Lengths
 from selftrain.method.distributions import RATES
-from selftrain.report.markdown import counted, listed, measured, table
+from selftrain.method.stats import wilson
+from selftrain.report.markdown import counted, listed, share, table
 
 
 def training_data(evidence: Evidence, embedded: Mapping[str, Guesses]) -> Iterator[str]:
@@ -13,7 +14,8 @@ def training_data(evidence: Evidence, embedded: Mapping[str, Guesses]) -> Iterat
     yield _probes({"words": evidence.probe, "sentence embeddings": embedded})
     yield (
         "Guessed is how often the better answer is named by a logistic regression that sees instruction and answers and cannot judge, on "
-        "instructions it was not fitted to. Half is chance; far above it, pairs of this kind can be told apart without judging."
+        "instructions it was not fitted to. A tie, where it prefers neither, is worth one half in the share, so that half is chance; far "
+        "above it, pairs of this kind can be told apart without judging."
     )
     yield _distributions(evidence.distributions)
     yield _rates(evidence.distributions)
@@ -28,9 +30,17 @@ def _kinds(evidence: Evidence) -> str:
 
 def _probes(probes: Mapping[str, Mapping[str, Guesses]]) -> str:
     rows = [
-        [kind, name, *measured(guessed.correct, guessed.total)] for name, found in probes.items() for kind, guessed in sorted(found.items())
+        [
+            kind,
+            name,
+            counted(guessed.correct, guessed.total),
+            str(guessed.ties),
+            share(guessed.right, guessed.total, wilson(guessed.right, guessed.total)),
+        ]
+        for name, found in probes.items()
+        for kind, guessed in sorted(found.items())
     ]
-    return table(["kind of pair", "seen", "guessed", "share (95 %)"], rows)
+    return table(["kind of pair", "seen", "guessed", "ties", "share (95 %)"], rows)
 
 
 def _distributions(found: Distributions) -> str:

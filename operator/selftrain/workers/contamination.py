@@ -1,4 +1,4 @@
-"""What of the benchmarks an iteration's judge was trained on."""
+"""What of the benchmarks a judge was trained on, in its own iteration or as the judge that it began as."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +7,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.method.contests import Contest
 from selftrain.method.overlap import Texts, overlaps
 from selftrain.method.pairs import HeldOut
-from selftrain.planning.steps import PAIRS_STEP
+from selftrain.planning.steps import PAIRS_STEP, learnt_from
 from selftrain.workers.context import Context, finished
 from selftrain.workers.exams import Exam
 from selftrain.workers.rows import read_columns
@@ -28,9 +28,11 @@ def _texts(item: HeldOut | Contest) -> Texts:
 
 
 def _trained_on(context: Context) -> Iterator[Texts]:
-    """The pairs of which judgments are in the training set."""
-    examples, pairs = finished(context, Step(context.work.iteration, Stage.SELECT)), finished(context, PAIRS_STEP)
-    kept = {row["pair_id"] for row in read_columns(context.store, examples.parts, context.scratch, ["pair_id"])}
-    for row in read_columns(context.store, pairs.parts, context.scratch, ["pair_id", "instruction", "chosen", "rejected"]):
+    """The pairs of which judgments are in a training set that the judge learnt from. Their names are held, and no text."""
+    learnt = learnt_from(context.work.spec.resolved, context.work.iteration)
+    examples = [part for number in learnt for part in finished(context, Step(number, Stage.SELECT)).parts]
+    kept = {row["pair_id"] for row in read_columns(context.store, examples, context.scratch, ["pair_id"])}
+    pairs = finished(context, PAIRS_STEP).parts
+    for row in read_columns(context.store, pairs, context.scratch, ["pair_id", "instruction", "chosen", "rejected"]):
         if row["pair_id"] in kept:
             yield Texts(row["instruction"], (row["chosen"], row["rejected"]))

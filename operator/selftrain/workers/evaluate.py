@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from selftrain.api.records import VALIDATION, Order
+from selftrain.api.records import VALIDATION, Drop, Order
 from selftrain.api.seeds import seed_of
 from selftrain.method.contests import Contest, questions
 from selftrain.method.pairs import HeldOut, has_winner, shown
@@ -18,7 +18,7 @@ from selftrain.workers.contamination import contamination
 from selftrain.workers.context import Context, judge
 from selftrain.workers.engine import Completion, Request, Sampling
 from selftrain.workers.exams import Exam, read_benchmarks, read_validation
-from selftrain.workers.sampling import TOO_LONG, Load, Sampled, Sampler, load_sampler
+from selftrain.workers.sampling import CUT, TOO_LONG, Load, Sampled, Sampler, load_sampler
 from selftrain.workers.scores import results
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests, total
 
@@ -98,10 +98,15 @@ def _judgments(exams: Sequence[Exam]) -> int:
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:
-    """The rows of a shard, one a judgment."""
+    """The rows of a shard, one a judgment. What was cut or never sampled is counted and stays, since every item is scored."""
     rows = list(_rows(asked, sampled))
-    ordered = sum(ask.first == 0 for ask in asked)
-    counts = {"ordered": ordered, "judgments": len(rows), "unparsed": sum(row["verdict"] is None for row in rows)}
+    counts = {
+        "ordered": sum(ask.first == 0 for ask in asked),
+        "judgments": len(rows),
+        "unparsed": sum(row["verdict"] is None for row in rows),
+        Drop.TRUNCATED: sum(row["finish"] == CUT for row in rows),
+        Drop.TOO_LONG: sum(row["finish"] == TOO_LONG for row in rows),
+    }
     return Made(rows, counts, {}, sampled.tokens, sampled.seconds)
 
 

@@ -18,7 +18,7 @@ from selftrain.storage.tables import JUDGMENTS
 from selftrain.workers.context import Context, finished, input_name, judge
 from selftrain.workers.engine import Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
-from selftrain.workers.sampling import Load, Sampled, load_sampler
+from selftrain.workers.sampling import CUT, Load, Sampled, load_sampler
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
 
 
@@ -72,10 +72,15 @@ def require_pairs(context: Context, ordered: int) -> None:
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:
-    """The rows of a shard, one a judgment. Ordered pairs whose prompt does not fit are counted and have none."""
+    """The rows of a shard, one a judgment. Ordered pairs whose prompt does not fit are counted and have none; cut judgments stay."""
     rows = list(_rows(asked, sampled))
     drops = Counter(Drop.TOO_LONG for samples in sampled.completions if samples is None)
-    counts = {"ordered": len(asked), "judgments": len(rows), "unparsed": sum(row["verdict"] is None for row in rows)}
+    counts = {
+        "ordered": len(asked),
+        "judgments": len(rows),
+        "unparsed": sum(row["verdict"] is None for row in rows),
+        Drop.TRUNCATED: sum(row["finish"] == CUT for row in rows),
+    }
     return Made(rows, counts, drops, sampled.tokens, sampled.seconds)
 
 

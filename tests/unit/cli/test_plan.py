@@ -1,6 +1,8 @@
 """selftrain plan: nothing is left to defaults, and what it prints is the same run."""
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from selftrain.api.load import run_of
 from selftrain.cli.__main__ import main
 from selftrain.cli.plan import fill
 
-GOOD = sorted((Path(__file__).parents[2] / "fixtures" / "runs" / "good").glob("*.yaml"))
+ROOT = Path(__file__).parents[3]
+GOOD = sorted((ROOT / "tests" / "fixtures" / "runs" / "good").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
@@ -40,6 +43,35 @@ def test_an_estimate_says_what_it_assumes(capsys: pytest.CaptureFixture[str]) ->
     assert told["assumed"]["parameters"] == 70.6e9
     assert 100 < told["total"]["gpu_hours"] < 100_000
     assert told["total"]["storage_bytes"] > 5 * 2 * 70.6e9
+
+
+def test_benchmarks_have_sizes_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    path = next(path for path in GOOD if path.stem == "benchmarks")
+    assumed = ["parameters=1e9", "instructions=10", "held_out=100"]
+    options = ["plan", str(path), "--estimate", *(word for one in assumed for word in ("--assume", one))]
+    assert main([*options, "--assume", "held_out.ranked=7"]) == 0
+    sizes = json.loads(capsys.readouterr().out)["assumed"]["held_out"]
+    assert (sizes.pop("ranked"), set(sizes), set(sizes.values())) == (7, {"rated", "pairwise", "people", "arena", "correctness"}, {100})
+    assert main([*options, "--assume", "held_out.ranekd=7"]) == 2
+    assert "held_out.ranekd is about no benchmark of the run; those of one each are held_out.ranked, " in capsys.readouterr().err
+
+
+def test_the_worked_example_is_what_the_commands_beside_it_say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page, told = (ROOT / "docs" / "estimate.md").read_text(), []
+    for line in re.findall(r"^selftrain (plan .*)$", page, re.MULTILINE):
+        assert main(line.split()) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert len(told) == 2
+    for stages in zip(*(run["stages"] for run in told), strict=True):
+        one = stages[0]
+        counts = [f"{one['items']:,.0f}", f"{one['read_tokens'] / 1e6:,.0f}", f"{one['written_tokens'] / 1e6:,.0f}"]
+        assert f"| {' | '.join([one['stage'], *counts, *_costs(stages)])} |" in page
+    assert f"| all | | | | {' | '.join(_costs([run['total'] for run in told]))} |" in page
+
+
+def _costs(runs: Sequence[dict[str, float]]) -> list[str]:
+    return [*(f"{run['gpu_hours']:,.0f}" for run in runs), *(f"{run['storage_bytes'] / 1e9:,.2f}" for run in runs)]
 
 
 @pytest.mark.parametrize("options", [[], ["--assume", "parameters=1e9"]])

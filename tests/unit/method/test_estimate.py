@@ -8,14 +8,16 @@ import yaml
 
 from selftrain.api.load import run_of
 from selftrain.api.stages import Stage
-from selftrain.method.estimate import Assumptions, Estimate, estimate
+from selftrain.api.v1alpha1 import Mode
+from selftrain.method.contests import Contest, questions
+from selftrain.method.estimate import CONTEST, Assumptions, Estimate, estimate
 
 DEMO = Path(__file__).parents[3] / "examples" / "smollm2" / "run.yaml"
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs" / "good"
 CORES = 380e9
 """FLOP/s of bfloat16 matrix products on the two cores."""
 KNOWN = Assumptions(
-    parameters=134.5e6, instructions=200, held_out=160, instruction_tokens=35, answer_tokens=10.6, variation_tokens=27,
+    parameters=134.5e6, instructions=200, held_out={"held-out": 160}, instruction_tokens=35, answer_tokens=10.6, variation_tokens=27,
     judgment_tokens=39.1, template_tokens=20, usable=190 / 200, kept=336 / 380, sampling_efficiency=0.27,
     reading_efficiency=0.95, training_efficiency=0.42,
 )  # fmt: skip
@@ -39,6 +41,13 @@ def found(known: Assumptions = KNOWN, **changes: object) -> dict[Stage, Estimate
 
 @pytest.mark.parametrize("stage", MEASURED)
 def test_a_measured_run_is_met(stage: Stage) -> None:
+    """What the formulas make of the run's means, beside what it counted in all.
+
+    Inputs, from the same run: means of tokens in a text, the shares of usable instructions and of kept judgments, and one efficiency each
+    for sampling, reading and training. So the tokens of judge and the items of select and train are met by construction. Checked are how
+    many completions and judgments there are, what generate writes, what is trained on, that a mean of judge's judgments holds for
+    evaluate's, and that one pair of efficiencies tells the time of the three stages that sample.
+    """
     items, tokens, seconds = MEASURED[stage]
     told = found()[stage]
     assert told.items == pytest.approx(items, abs=0.5)
@@ -47,6 +56,7 @@ def test_a_measured_run_is_met(stage: Stage) -> None:
 
 
 def test_a_checkpoint_is_its_weights() -> None:
+    """All files of the run's checkpoint in bytes. Nobody kept how large the run's other data were."""
     states = 2 * 16 * 134.5e6
     assert found()[Stage.TRAIN].storage_bytes - states == pytest.approx(272_587_180, rel=0.03)
 
@@ -102,6 +112,28 @@ def test_the_seeds_votes_are_asked_once() -> None:
     evaluate = yaml.safe_load(DEMO.read_text())["spec"]["evaluate"]
     plain, voted = found(evaluate=evaluate), found(evaluate=evaluate | {"seedVotes": 32})
     assert voted[Stage.EVALUATE].items == plain[Stage.EVALUATE].items + 2 * 160 * 32
+
+
+def test_every_benchmark_has_its_own_size_and_votes() -> None:
+    """Pairs are judged in both orders by the seed and one judge; the seed once more by 16 votes where a benchmark has one vote."""
+    sizes = {
+        "one": (160, 1, {}),
+        "more": (100, 8, {}),
+        "many": (20, 32, {}),
+        "ranked": (50, 1, {"format": "rewardbench2", "mode": "ranking"}),
+    }
+    benchmarks = [{"name": name, "uri": "s3://b/f.jsonl", "votes": votes, **more} for name, (_, votes, more) in sizes.items()]
+    known = replace(KNOWN, held_out={name: size for name, (size, *_) in sizes.items()})
+    told = found(known, evaluate={"benchmarks": benchmarks, "seedVotes": 16})[Stage.EVALUATE]
+    assert told.items == 160 * 2 * (2 + 16) + 100 * 2 * 2 * 8 + 20 * 2 * 2 * 32 + 50 * (2 + 16)
+    pair, four = 35 + 2 * 10.6 + 20, 35 + 4 * 10.6 + 20
+    assert told.read_tokens == pytest.approx(2 * (160 + 100 + 20) * 2 * pair + 2 * 50 * four), "votes share a reading"
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_an_item_of_four_answers_is_asked_about_as_the_recipe_does(mode: Mode) -> None:
+    asked = list(questions(Contest("1", "Math", "Q", ["right"], ["one", "two", "three"]), mode))
+    assert {(len(asked), sum(name.startswith("answer") for name in question.values)) for question in asked} == {CONTEST[mode]}
 
 
 def test_a_70b_run_has_the_papers_size() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from selftrain.api.recipes import RECIPES
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Spec
-from selftrain.planning.steps import sources, start_iteration, steps
+from selftrain.planning.steps import learnt_from, sources, start_iteration, steps
 
 
 def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
@@ -14,6 +14,12 @@ def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
     assert sources(RECIPES["paper"], Step(3, Stage.TRAIN)) == (Step(3, Stage.SELECT),)
     assert sources(RECIPES["release"], Step(3, Stage.TRAIN)) == (Step(3, Stage.SELECT), Step(2, Stage.TRAIN))
     assert sources(RECIPES["release"], Step(1, Stage.TRAIN)) == (Step(1, Stage.SELECT),)
+
+
+def test_a_judge_trained_further_has_learnt_from_all_training_sets_before() -> None:
+    assert learnt_from(RECIPES["paper"], 3) == (3,)
+    assert learnt_from(RECIPES["release"], 3) == (1, 2, 3)
+    assert learnt_from(RECIPES["release"], 0) == (), "the seed has learnt from nothing of the run"
 
 
 def test_judges_are_evaluated_if_there_is_something_to_evaluate_them_on() -> None:

@@ -9,7 +9,7 @@ from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Officia
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Spec
 from selftrain.report.card import Subject, card, metadata
-from selftrain.report.markdown import listed, measured, table
+from selftrain.report.markdown import judged, listed, table
 from selftrain.report.own_score import own_score
 
 BODY = {
@@ -18,16 +18,18 @@ BODY = {
     "instructions": {"uri": "s3://team-a/wildchat.parquet", "validation": 60},
 }
 
+LEARNING = (Stage.JUDGE, Stage.SELECT, Stage.TRAIN)
+
 
 def manifest_of(step: Step, **told: Any) -> Manifest:
     return Manifest(run="judge", iteration=step.iteration, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[], **told)
 
 
 def subject(strict: dict[int, int], counts: dict[str, int] | None = None, **body: Any) -> Subject:
-    """A judge of the last of some iterations, with its share of 60 held-out pairs in each."""
+    """A judge of the last of some iterations, with its share of 60 held-out pairs in each. Every training set is larger by ten."""
     last = max(strict)
-    steps = [Step(1, Stage.GENERATE), *(Step(last, stage) for stage in (Stage.JUDGE, Stage.SELECT, Stage.TRAIN))]
-    manifests = {step: manifest_of(step) for step in steps}
+    steps = [Step(1, Stage.GENERATE), *(Step(number, stage) for number in range(1, last + 1) for stage in LEARNING)]
+    manifests = {step: manifest_of(step, counts={"kept": 10 * step.iteration} if step.stage is Stage.SELECT else {}) for step in steps}
     if counts:
         manifests[steps[0]] = manifest_of(steps[0], counts=counts)
     for iteration, correct in strict.items():
@@ -76,6 +78,17 @@ def test_labels_of_people_are_told(counts: dict[str, int], words: str) -> None:
     assert words in card(subject({1: 41}, counts))
 
 
+def test_everything_that_a_judge_learnt_from_is_told_by_iteration() -> None:
+    further, anew = (card(subject({1: 41, 2: 42}, train={"start": start})) for start in ("previous", "seed"))
+    assert "| iteration 2, select | 20 kept | none |" in further
+    assert "| iteration 1, select | 10 kept | none |" in further
+    assert "it has learnt from all of these training sets" in further
+    assert "| iteration 2, select | 20 kept | none |" in anew
+    assert "| iteration 1, generate |" in anew
+    assert "| iteration 1, select |" not in anew
+    assert "all of these training sets" not in anew
+
+
 def test_the_settings_of_the_method_are_told_and_not_those_of_the_cluster() -> None:
     text = card(subject({1: 41}, recipe="improved", judge={"resources": {"limits": {"nvidia.com/gpu": "1"}}}))
     told = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
@@ -86,7 +99,7 @@ def test_the_settings_of_the_method_are_told_and_not_those_of_the_cluster() -> N
 
 def test_pieces() -> None:
     assert table(["a"], [["b|c"]]) == "| a |\n| --- |\n| b&#124;c |"
-    assert measured(1, 2)[0] == "1 of 2"
-    assert measured(0, 0)[1] == "-"
+    assert judged(Tally(correct=1, total=2))[0] == "1 of 2"
+    assert judged(Tally())[1] == "-"
     assert listed({"b": 1, "a": 2}) == "2 a, 1 b"
     assert listed({}) == "none"

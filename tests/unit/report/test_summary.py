@@ -7,7 +7,7 @@ import pytest
 
 from selftrain.api.load import run_of
 from selftrain.api.names import Layout
-from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Official, Order, Tally
+from selftrain.api.records import VALIDATION, BenchmarkResult, Guesses, Manifest, Official, Order, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.report.summary import summarize
@@ -226,6 +226,15 @@ def test_without_held_out_pairs_the_last_judge_is_to_be_used_and_it_says_why(tmp
     summary = summarize(RUN, store, 1.0)
     assert (summary["chosen"]["iteration"], summary["chosen"]["by"]) == (2, "last")
     assert table(summary).endswith("to use: iteration 2, the last one; no pairs are held out to choose by")
+
+
+def test_where_a_probe_prefers_nothing_its_interval_has_chance_in_the_middle(tmp_path: Path) -> None:
+    store, told = FolderStore(tmp_path), {"error": Guesses(correct=2, ties=4, total=8)}
+    manifest = Manifest(run="small", iteration=1, stage=Stage.GENERATE, attempt=1, work=WORK, inputs={}, parts=[], embedding_probe=told)
+    commit(store, LAYOUT, manifest)
+    probe = summarize(RUN, store, 1.0)["iterations"][0]["embedding_probe"]["error"]
+    assert {name: probe[name] for name in ("correct", "ties", "total")} == {"correct": 2, "ties": 4, "total": 8}
+    assert sum(probe["interval"]) == pytest.approx(1)
 
 
 def test_judges_without_a_benchmark_are_not_compared_with_a_seed_that_was_not_scored(tmp_path: Path) -> None:

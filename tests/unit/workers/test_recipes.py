@@ -83,7 +83,8 @@ def test_instructions_in_several_files_are_like_those_in_one(bench: "Bench") -> 
 def test_the_meaning_of_answers_is_probed_by_kind(bench: "Bench") -> None:
     """Fine answers are near to what was to be done, and variations are not; labelled pairs are near to nothing."""
     context = make_pairs(bench, **write_labelled(bench, LABELLED))
-    assert manifest(context).embedding_probe == {"variation": Guesses(correct=10, total=10), "labelled": Guesses(correct=0, total=4)}
+    even = Guesses(correct=0, ties=4, total=4)
+    assert manifest(context).embedding_probe == {"variation": Guesses(correct=10, total=10), "labelled": even}
 
 
 def test_the_variation_prompt_shows_instruction_and_answer(bench: "Bench") -> None:
@@ -485,7 +486,7 @@ def test_pairs_need_the_weaker_models_answers(bench: "Bench") -> None:
 
 def test_judge_writes_every_sample_of_both_orders(bench: "Bench") -> None:
     context = make_judgments(bench)
-    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0}
+    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0, "truncated": 0}
     keys = Counter((row["pair_id"], row["order"]) for row in rows(context))
     assert len(keys) == 20
     assert set(keys.values()) == {4}
@@ -546,13 +547,29 @@ def test_unparsed_judgments_are_counted_and_committed(bench: "Bench") -> None:
     assert {row["verdict"] for row in rows(context)} == {None}
 
 
+def test_judgments_that_end_at_max_tokens_are_kept_and_counted(bench: "Bench") -> None:
+    """Every other judgment is cut after its verdict, in judge and in evaluate."""
+    by_marker = bench.engine.say
+    bench.engine.say = lambda text, seed: Completion("[[A]] and", "length", 2) if "[[A]]" in text and seed % 2 else by_marker(text, seed)
+    context = make_judgments(bench)
+    cut = [row["verdict"] for row in rows(context) if row["finish"] == "length"]
+    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0, "truncated": len(cut)}
+    assert (set(cut), len(cut)) == ({"A"}, 40)
+    assert manifest(context).drops == {}
+    seed = bench.context(Stage.EVALUATE, iteration=0)
+    evaluate.run(seed, bench.load)
+    told = manifest(seed).counts
+    assert 0 < told["truncated"] == sum(row["finish"] == "length" for row in rows(seed)) < told["judgments"]
+    assert told["too-long"] == 0
+
+
 def test_prompts_that_do_not_fit_are_counted(bench: "Bench") -> None:
     make_pairs(bench)
     bench.engine.limit = 10
     context = bench.context(Stage.JUDGE)
     judge.run(context, bench.load)
     assert manifest(context).drops == {Drop.TOO_LONG: 20}
-    assert manifest(context).counts == {"ordered": 20, "judgments": 0, "unparsed": 0}
+    assert manifest(context).counts == {"ordered": 20, "judgments": 0, "unparsed": 0, "truncated": 0}
 
 
 def test_committed_shards_are_not_made_again(bench: "Bench") -> None:
@@ -639,14 +656,15 @@ def test_evaluate_scores_every_benchmark(bench: "Bench") -> None:
     assert manifest(context).inputs.keys() == {"model", "benchmark/held-out", "benchmark/voted"}
 
 
-def trained(bench: "Bench", **spec: Any) -> None:
-    """A first iteration up to its judge, whose files no fake engine reads."""
-    make_judgments(bench, **spec)
-    select.run(bench.context(Stage.SELECT, **spec))
-    context = bench.context(Stage.TRAIN, **spec)
-    commit(
-        context.store, context.layout, Manifest(run="run", iteration=1, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
-    )
+def trained(bench: "Bench", last: int = 1, **spec: Any) -> None:
+    """Iterations up to the last one's judge. No fake engine reads the files of judges."""
+    make_pairs(bench, **spec)
+    for number in range(1, last + 1):
+        judge.run(bench.context(Stage.JUDGE, number, **spec), bench.load)
+        select.run(bench.context(Stage.SELECT, number, **spec))
+        context = bench.context(Stage.TRAIN, number, **spec)
+        done = Manifest(run="run", iteration=number, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
+        commit(context.store, context.layout, done)
 
 
 def test_what_a_judge_was_trained_on_is_counted_in_each_benchmark(bench: "Bench") -> None:
@@ -669,6 +687,25 @@ def test_what_a_judge_was_trained_on_is_counted_in_each_benchmark(bench: "Bench"
     seed = bench.context(Stage.EVALUATE, iteration=0)
     evaluate.run(seed, bench.load)
     assert [result.overlap for result in manifest(seed).results] == [None, None]
+
+
+@pytest.mark.parametrize(("start", "learnt"), [("previous", (1, 2)), ("seed", (2,))])
+def test_what_a_judge_learnt_before_it_was_trained_further_is_counted_too(bench: "Bench", start: str, learnt: tuple[int, ...]) -> None:
+    """The run's instructions are the benchmark's, and each of two iterations judges the pairs of one half of them."""
+    judging = {"shards": 3, "samples": 8, "maxTokens": 64, "slices": 2}
+    spec: dict[str, Any] = {"iterations": 2, "judge": judging, "train": {"start": start}}
+    context = bench.context(Stage.EVALUATE, 2, **spec)
+    path = Path(context.work.spec.evaluate.benchmarks[0].uri.removeprefix("file://"))
+    asked = [json.loads(line)["instruction"] for line in path.read_text().splitlines()]
+    bench.write_instructions(asked)
+    trained(bench, 2, **spec)
+    evaluate.run(context, bench.load)
+    instructions = {row["pair_id"]: row["instruction"] for row in rows(bench.context(Stage.GENERATE))}
+    kept = {number: {instructions[row["pair_id"]] for row in rows(bench.context(Stage.SELECT, number, **spec))} for number in (1, 2)}
+    assert kept[1] - kept[2]
+    known = set().union(*(kept[number] for number in learnt))
+    overlaps = [result.overlap for result in manifest(context).results]
+    assert [told.instructions for told in overlaps if told] == [sum(instruction in known for instruction in asked)] * 2
 
 
 def test_judges_are_scored_on_the_synthetic_pairs_of_held_out_instructions(bench: "Bench") -> None:
@@ -715,7 +752,9 @@ def test_each_judge_has_a_card_beside_its_checkpoint(bench: "Bench") -> None:
             assert f"| {name} | {tally.correct} of {tally.total} |" in card.text
     selected = manifest(bench.context(Stage.SELECT))
     assert selected.evidence is not None
-    assert f"{selected.evidence.probe['variation'].correct} of {selected.evidence.probe['variation'].total}" in card.text
+    guessed = selected.evidence.probe["variation"]
+    assert f"| variation | words | {guessed.correct} of {guessed.total} | {guessed.ties} | {guessed.right / guessed.total:.3f}" in card.text
+    assert ", 0 too-long, 0 truncated, " in card.text, "of the evaluation's judgments"
     assert "file://" not in card.text, "where this machine keeps its files is of no use to anybody else"
     for digest in (*done.inputs.values(), *manifest(bench.context(Stage.GENERATE)).inputs.values(), *done.prompts.values()):
         assert digest in card.text
@@ -740,6 +779,9 @@ def test_a_prompt_that_does_not_fit_is_a_wrong_verdict(bench: "Bench") -> None:
     assert (single.overall.correct, single.overall.unparsed) == (0, single.overall.total)
     assert single.overall.total > 0
     assert {row["finish"] for row in rows(context)} == {"too-long"}
+    counts = manifest(context).counts
+    assert counts["too-long"] == counts["judgments"] == counts["unparsed"] == len(rows(context))
+    assert manifest(context).drops == {}, "kept, so nothing is left out"
 
 
 def test_one_vote_is_greedy_and_more_are_sampled(bench: "Bench") -> None:
@@ -771,7 +813,7 @@ def test_the_seed_votes_too_where_it_is_asked_for(bench: "Bench") -> None:
     assert result.voted is not None
     assert (result.votes, result.voted.votes) == (1, 3)
     assert result.voted.overall.total == result.overall.total == 16
-    assert manifest(context).counts == {"ordered": 16, "judgments": 64, "unparsed": 0}
+    assert manifest(context).counts == {"ordered": 16, "judgments": 64, "unparsed": 0, "truncated": 0, "too-long": 0}
     own = [row for row in rows(context) if row["sample"] == 0]
     assert [row["trace"] for row in own] == [row["trace"] for row in rows(plain) if row["benchmark"] == "held-out"]
     majority = Counter((row["pair_id"], row["order"]) for row in rows(context) if row["sample"] > 0 and row["correct"])
