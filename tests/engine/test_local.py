@@ -39,7 +39,7 @@ def benchmarks(folder: Path) -> dict[str, Any]:
     path = as_lines(folder / "many.jsonl", [*best, *tied])
     own = yaml.safe_load((MICRO / "run.yaml").read_text().replace("MICRO", str(MICRO)))["spec"]["evaluate"]
     many = [{"name": mode, "uri": f"file://{path}", "format": "rewardbench2", "mode": mode} for mode in ("ranking", "rating")]
-    return {**own, "seedVotes": 3, "benchmarks": [*own["benchmarks"], *many]}
+    return {**own, "majorityOf": 3, "benchmarks": [*own["benchmarks"], *many]}
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_the_better_rating_wins(taught: Path, tmp_path: Path) -> None:
         "format": "rewardbench2",
         "mode": "rating",
     }
-    settings = {"shards": 2, "maxTokens": 48, "maxSequences": 32, "benchmarks": [benchmark]}
+    settings = {"shards": 2, "maxTokens": 48, "maxSequences": 32, "majorityOf": 1, "benchmarks": [benchmark]}
     work = order(tmp_path, SEED_STEP, model={"uri": f"file://{taught}"}, prompts=PROMPTS, evaluate=settings)
     (result,) = worked(tmp_path, work).results
     assert result.overall.unparsed == 0

@@ -202,7 +202,7 @@ class BenchmarkResult(ApiModel):
     overlap: Annotated[Overlap | None, SINCE] = None
     """With what the judge was trained on; None for the seed, whose training data nobody here knows."""
     voted: "BenchmarkResult | None" = None
-    """Baseline, in the seed's results: the seed by majority of evaluate.seedVotes."""
+    """In the results of the seed and the last judge: the same by majority of evaluate.majorityOf."""
 
 
 class Lengths(ApiModel):

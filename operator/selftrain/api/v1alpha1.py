@@ -234,10 +234,10 @@ class Evaluate(SamplingStage):
     """Parts the work is cut into, more if they would exceed 8192 completions; each is committed on its own and never done twice."""
     benchmarks: Annotated[list[Benchmark], Field(max_length=32), KeyedBy("name")] = []
     """Benchmarks; without any, the run trains without measuring."""
-    seed_votes: Annotated[int, Field(ge=2, le=1024)] | None = None
-    """Judgments a pair and order by which the seed is scored once more, on benchmarks with one vote: a judge worth its training beats
-    the seed's majority too. Absent means not, since it costs as much as so many evaluations; the paper shows votes of its last judge
-    alone."""
+    majority_of: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Judgments a prompt by whose majority the seed and the last judge are scored once more, on benchmarks with one vote: a judge worth
+    its training beats the seed's votes too. It costs as much as so many evaluations of both; 1 turns it off. Source: paper, 32 votes of
+    the last judge."""
 
 
 class Deadlines(ApiModel):
@@ -328,6 +328,10 @@ class Spec(ApiModel):
     def held_out(self) -> int:
         """Instructions that are not for training."""
         return self.instructions.validation or 0 if self.instructions else 0
+
+    def majority_in(self, iteration: int) -> int | None:
+        """Votes by which an iteration's judge, 0 being the seed, is scored once more; None if it is not."""
+        return self.evaluate.majority_of if self.evaluate.majority_of > 1 and iteration in (0, self.iterations) else None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":

@@ -139,7 +139,8 @@ def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     for entry in spec.evaluate.benchmarks:
         prompts, answers = _asked(entry)
         asked = known.held_out.get(entry.name, 0) * prompts
-        again = spec.evaluate.seed_votes or 0 if entry.votes == 1 else 0
+        voters = [number for number in range(spec.iterations + 1) if entry.votes == 1 and spec.majority_in(number)]
+        again = len(voters) * spec.evaluate.majority_of
         judgments += asked * (entry.votes * (spec.iterations + 1) + again)
         read += asked * (spec.iterations + 1) * _prompt(known, answers)
     written = judgments * known.judgment_tokens

@@ -128,9 +128,10 @@ def _scores(subject: Subject, result: BenchmarkResult) -> str:
         for other in manifest.results
         if other.benchmark == result.benchmark
     }
-    judges = {"seed" if number == 0 else f"iteration {number}": other.overall for number, other in before.items()}
-    voted = {f"seed, {other.voted.votes} votes": other.voted.overall for other in before.values() if other.voted}
-    rows = {"always A": result.always_a, "the longer answer": result.longer_wins, **voted, **judges}
+    names = {number: "seed" if number == 0 else f"iteration {number}" for number in before}
+    judges = {names[number]: other.overall for number, other in before.items()}
+    voted = {f"{names[number]}, {other.voted.votes} votes": other.voted.overall for number, other in before.items() if other.voted}
+    rows = {"always A": result.always_a, "the longer answer": result.longer_wins, **judges, **voted}
     chance, total = by_chance(result), result.overall.total
     return table(
         ["judge", "correct", "accuracy (95 %)", "right in both orders", "of all pairs (95 %)", "said A", "no verdict"],

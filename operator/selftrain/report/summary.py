@@ -37,9 +37,11 @@ def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
     evaluations = [manifests[step] for step in sorted(manifests) if step.stage is Stage.EVALUATE]
     decided = {manifest.iteration: hits(store, manifest) for manifest in evaluations}
     seed = decided.get(0, {})
-    voted = hits(store, evaluations[0], voted=True) if 0 in decided else {}
-    judged = _Judged(run.spec, seed, voted)
-    scores = {manifest.iteration: _scores(manifest, decided[manifest.iteration], judged) for manifest in evaluations}
+    voted = {manifest.iteration: hits(store, manifest, voted=True) for manifest in evaluations}
+    before = _Seed(run.spec, seed, voted.get(0, {}))
+    scores = {
+        manifest.iteration: _scores(manifest, decided[manifest.iteration], voted[manifest.iteration], before) for manifest in evaluations
+    }
     choice = chosen(run.spec, manifests)
     return {
         "iterations": [_iteration(run, store, layout, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
@@ -97,25 +99,28 @@ def _scored(scores: list[Summary]) -> Summary:
     return {**(scores[0] if scores else {}), "benchmarks": scores}
 
 
-class _Judged(NamedTuple):
-    """What the seed decided right, by its own votes and by those it is scored by once more."""
+class _Seed(NamedTuple):
+    """What the seed decided right, by its own votes and by the majority of more."""
 
     spec: Spec
-    seed: Hits
+    own: Hits
     voted: Hits
 
+    def beside(self, benchmark: str, hits: Hits) -> Summary:
+        """Paired tests of a judge, by the names that they have in a score."""
+        told = {"paired": paired_by_item(self.spec, hits, self.own, benchmark)}
+        if hits is not self.voted and any(name == benchmark for name, *_ in self.voted):
+            told["paired_with_votes"] = paired_by_item(self.spec, hits, self.voted, benchmark)
+        return told
 
-def _scores(manifest: Manifest, own: Hits, judged: _Judged) -> list[Summary]:
+
+def _scores(manifest: Manifest, own: Hits, voted: Hits, seed: _Seed) -> list[Summary]:
     """Every benchmark's numbers, each judge beside the seed on the same items (exact sign test)."""
     scores = []
     for result in manifest.results:
-        score = _score(result)
-        if manifest.iteration:
-            score["paired"] = paired_by_item(judged.spec, own, judged.seed, result.benchmark)
-            if any(benchmark == result.benchmark for benchmark, *_ in judged.voted):
-                score["paired_with_votes"] = paired_by_item(judged.spec, own, judged.voted, result.benchmark)
+        score = _score(result) | (seed.beside(result.benchmark, own) if manifest.iteration else {})
         if result.voted:
-            score["voted"] = {**_score(result.voted), "paired": paired_by_item(judged.spec, judged.voted, judged.seed, result.benchmark)}
+            score["voted"] = _score(result.voted) | seed.beside(result.benchmark, voted)
         scores.append(score)
     return scores
 

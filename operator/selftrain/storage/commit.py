@@ -45,6 +45,8 @@ def work_digest(work: Work, prompts: Mapping[str, str], inputs: Mapping[str, str
         # Which rows of the files are used; where they lie does not matter, their digests are inputs.
         sources = {"instructions": work.spec.instructions, "labelled": work.spec.labelled}
         content |= {name: source.model_dump(mode="json", exclude={"uri", "share"}) for name, source in sources.items() if source}
+    if work.stage is Stage.EVALUATE:
+        content |= {"majority": work.spec.majority_in(work.iteration)}  # the last iteration may become an earlier one
     if work.stage is Stage.SELECT and work.spec.labelled and work.spec.labelled.share:
         content |= {"share": work.spec.labelled.share}
     return digest(canonical_json(content))

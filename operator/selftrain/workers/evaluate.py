@@ -36,7 +36,7 @@ class Asked:
     question: Question
     votes: int
     first: int = 0
-    """Number of the first sample. The seed's votes come after the exam's own."""
+    """Number of the first sample. Those for a majority come after the exam's own."""
 
 
 def run(context: Context, load: Load = load_sampler) -> None:

@@ -28,7 +28,7 @@ class Exam:
     digest: str
     votes: int = 1
     again: int | None = None
-    """Votes by which the seed is scored once more; with several votes its own score is that already."""
+    """Votes by which the judge is scored once more; with several votes its own score is that already."""
     layout: PairFormat = PairFormat.PAIRS
     mode: Mode = Mode.PAIRWISE
     drops: Mapping[Drop, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ def read_benchmarks(context: Context) -> list[Exam]:
             source=f"benchmark/{entry.name}",
             digest=file.digest,
             votes=entry.votes,
-            again=settings.seed_votes if context.work.iteration == 0 and entry.votes == 1 else None,
+            again=context.work.spec.majority_in(context.work.iteration) if entry.votes == 1 else None,
             layout=entry.format,
             mode=entry.mode,
             drops=drops,

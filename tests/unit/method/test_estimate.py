@@ -108,14 +108,14 @@ def test_held_out_pairs_are_judged_by_each_judge_but_the_seed() -> None:
     assert split - plain == pytest.approx(40 * KNOWN.usable * 2 * 2)
 
 
-def test_the_seeds_votes_are_asked_once() -> None:
+def test_the_seed_and_the_last_judge_vote_once_more() -> None:
     evaluate = yaml.safe_load(DEMO.read_text())["spec"]["evaluate"]
-    plain, voted = found(evaluate=evaluate), found(evaluate=evaluate | {"seedVotes": 32})
-    assert voted[Stage.EVALUATE].items == plain[Stage.EVALUATE].items + 2 * 160 * 32
+    plain, voted = (found(evaluate=evaluate | {"majorityOf": votes})[Stage.EVALUATE] for votes in (1, 32))
+    assert voted.items == plain.items + 2 * 2 * 160 * 32
 
 
 def test_every_benchmark_has_its_own_size_and_votes() -> None:
-    """Pairs are judged in both orders by the seed and one judge; the seed once more by 16 votes where a benchmark has one vote."""
+    """Pairs are judged in both orders by the seed and one judge; both once more by 16 votes where a benchmark has one vote."""
     sizes = {
         "one": (160, 1, {}),
         "more": (100, 8, {}),
@@ -124,8 +124,8 @@ def test_every_benchmark_has_its_own_size_and_votes() -> None:
     }
     benchmarks = [{"name": name, "uri": "s3://b/f.jsonl", "votes": votes, **more} for name, (_, votes, more) in sizes.items()]
     known = replace(KNOWN, held_out={name: size for name, (size, *_) in sizes.items()})
-    told = found(known, evaluate={"benchmarks": benchmarks, "seedVotes": 16})[Stage.EVALUATE]
-    assert told.items == 160 * 2 * (2 + 16) + 100 * 2 * 2 * 8 + 20 * 2 * 2 * 32 + 50 * (2 + 16)
+    told = found(known, evaluate={"benchmarks": benchmarks, "majorityOf": 16})[Stage.EVALUATE]
+    assert told.items == 160 * 2 * (2 + 32) + 100 * 2 * 2 * 8 + 20 * 2 * 2 * 32 + 50 * (2 + 32)
     pair, four = 35 + 2 * 10.6 + 20, 35 + 4 * 10.6 + 20
     assert told.read_tokens == pytest.approx(2 * (160 + 100 + 20) * 2 * pair + 2 * 50 * four), "votes share a reading"
 

@@ -79,6 +79,7 @@ class Bench:
             "evaluate": {
                 "shards": 3,
                 "maxTokens": 64,
+                "majorityOf": 1,
                 "benchmarks": [
                     {"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"},
                     {"name": "voted", "uri": f"file://{MICRO}/benchmark.jsonl", "votes": 3},

@@ -801,13 +801,13 @@ def test_both_readings_of_a_judgment_are_counted(bench: "Bench") -> None:
     assert voted.overall.correct == voted.lenient.correct, "one clear A in three is a majority"
 
 
-SEED_VOTES = {"shards": 3, "maxTokens": 64, "seedVotes": 3, "benchmarks": [{"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"}]}
+MAJORITY = {"shards": 3, "maxTokens": 64, "majorityOf": 3, "benchmarks": [{"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"}]}
 
 
-def test_the_seed_votes_too_where_it_is_asked_for(bench: "Bench") -> None:
+def test_the_seed_votes_too(bench: "Bench") -> None:
     plain = bench.context(Stage.EVALUATE, iteration=0, store={"uri": f"file://{bench.folder}/plain"})
     evaluate.run(plain, bench.load)
-    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=SEED_VOTES)
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=MAJORITY)
     evaluate.run(context, bench.load)
     [result] = manifest(context).results
     assert result.voted is not None
@@ -821,14 +821,14 @@ def test_the_seed_votes_too_where_it_is_asked_for(bench: "Bench") -> None:
     assert result.overall.correct == sum(row["correct"] for row in own)
 
 
-def test_only_the_seed_votes(bench: "Bench") -> None:
+def test_only_the_seed_and_the_last_judge_vote(bench: "Bench") -> None:
     voted = [{"name": "voted", "uri": f"file://{MICRO}/benchmark.jsonl", "votes": 3}]
-    context = bench.context(Stage.EVALUATE, iteration=0, evaluate={**SEED_VOTES, "benchmarks": voted})
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate={**MAJORITY, "benchmarks": voted})
     evaluate.run(context, bench.load)
     assert manifest(context).results[0].voted is None, "its own score is by vote"
     assert manifest(context).counts["judgments"] == 48
-    for iteration, samples in ((0, [0, 1, 0, 1]), (1, [0, 0])):
-        context = bench.context(Stage.EVALUATE, iteration=iteration, evaluate=SEED_VOTES)
+    for iteration, samples in ((0, [0, 1, 0, 1]), (1, [0, 0]), (5, [0, 1, 0, 1])):
+        context = bench.context(Stage.EVALUATE, iteration=iteration, evaluate=MAJORITY)
         pair = HeldOut(id="p", instruction="", chosen="", rejected="", subset=None)
         [exam] = read_benchmarks(context)
         assert [ask.first for ask in evaluate.asked_about(exam, pair)] == samples
@@ -876,10 +876,10 @@ def test_items_with_many_answers_are_judged_in_each_mode(bench: "Bench", mode: s
     assert {row["correct"] for row in rows(context) if row["order"] == "right-1"} == {None}, "a rating alone is neither right nor wrong"
 
 
-def test_seed_votes_and_prompts_that_do_not_fit_count_for_many_answers_too(bench: "Bench") -> None:
+def test_votes_and_prompts_that_do_not_fit_count_for_many_answers_too(bench: "Bench") -> None:
     bench.engine.say, bench.engine.limit = knows, 10
     spec = contest_spec(bench, mode="ranking")
-    spec["evaluate"]["seedVotes"] = 3
+    spec["evaluate"]["majorityOf"] = 3
     context = bench.context(Stage.EVALUATE, iteration=0, **spec)
     evaluate.run(context, bench.load)
     _, many = manifest(context).results
@@ -894,7 +894,7 @@ def test_contests_and_held_out_pairs_are_examined_beside_each_other(bench: "Benc
     bench.engine.say = lambda text, seed: knows(text, seed) if "\nright" in text or "\nwrong" in text else by_marker(text, seed)
     bench.write_instructions([*(f"Task {n}." for n in range(5)), *(f"Do thing {n}." for n in range(5))])
     spec = {**contest_spec(bench, mode="ranking"), **held_out(bench)}
-    spec["evaluate"]["seedVotes"] = 3
+    spec["evaluate"]["majorityOf"] = 3
     seed, context = (bench.context(Stage.EVALUATE, iteration=iteration, **spec) for iteration in (0, 1))
     evaluate.run(seed, bench.load)
     trained(bench, **spec)
