@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +65,9 @@ def on_cluster(cluster: Cluster, images: dict[str, str], folder: Path) -> Summar
             upload(endpoint, folder / item, f"inputs/smollm2/{item}")
         cluster.kubectl("-n", NAMESPACE, "delete", "selftrainruns.selftrain.dev", name, "--ignore-not-found", "--wait")
         cluster.apply(placed(with_inputs(body, INPUTS), NAMESPACE))
-        begun = time.monotonic()
         run = follow(cluster, NAMESPACE, name, endpoint, say)
         say(cluster.kubectl("-n", NAMESPACE, "get", "selftrainruns.selftrain.dev", name))
-        return summarize(run, store_of(run, endpoint), time.monotonic() - begun)
+        return summarize(run, store_of(run, endpoint))
 
 
 def on_this_machine(folder: Path) -> Summary:

@@ -274,7 +274,7 @@ class Spec(ApiModel):
     suspend: bool = False
     """Stop after the current shards and keep everything; false goes on."""
     model: ModelSource
-    """The seed judge, from which every iteration is trained again."""
+    """The seed judge. The first iteration is trained from it, and the later ones too if train.start is seed (paper)."""
     generator: ModelSource | None = None
     """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B."""
     weaker: ModelSource | None = None

@@ -25,7 +25,7 @@ def local(manifest: Path, store_uri: str | None, work: Path, summary_path: Path 
         print(f"[{minutes:02d}:{seconds:02d}] {progress(state.run, store, state.last_line)}", flush=True)
 
     run = LocalRun(run, store, work / run.metadata.name).to_the_end(report)
-    summary = summarize(run, store, time.monotonic() - begun)
+    summary = summarize(run, store)
     print(table(summary))
     if summary_path is not None:
         summary_path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,8 +28,8 @@ Hits = dict[tuple[str, str, str], bool]
 """Whether each (benchmark, pair, order) was decided right; the order is empty for items with more than two answers."""
 
 
-def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
-    """All iterations, each with its scores on all benchmarks. `seconds` is the wall time of the run."""
+def summarize(run: SelfTrainRun, store: ObjectStore) -> Summary:
+    """All iterations, each with its scores on all benchmarks. What is in the store decides it, however often the run was stopped."""
     layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
     read = ((step, read_manifest(store, layout, step)) for step in steps(run.spec))
     manifests = {step: manifest for step, manifest in read if manifest is not None}
@@ -45,7 +45,7 @@ def summarize(run: SelfTrainRun, store: ObjectStore, seconds: float) -> Summary:
     choice = chosen(run.spec, manifests)
     return {
         "iterations": [_iteration(run, store, layout, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
-        "seconds": round(seconds, 1),
+        "seconds": round(sum(manifest.seconds for manifest in manifests.values()), 1),
         "chosen": {"iteration": choice.iteration, "by": choice.by, "checkpoint": f"{store.uri}/{layout.checkpoint(choice.iteration)}"}
         if choice
         else None,

@@ -23,7 +23,8 @@ from selftrain.workers.scores import results
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests, total
 
 UNFIT = [Completion("", TOO_LONG, 0)]
-"""What stands for the judgments of a prompt that does not fit: no verdict, which is wrong. A judge gains nothing by it."""
+"""What stands for the judgments of a prompt that does not fit: no verdict. Our counts call that wrong; RewardBench's own score gives 0.5
+for it and RewardBench 2's 0.25, as for a guess."""
 
 
 @dataclass(frozen=True)

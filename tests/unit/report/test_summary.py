@@ -113,7 +113,7 @@ def evaluated(
 
 
 def test_every_judge_is_compared_with_the_seed_on_every_benchmark(store: FolderStore) -> None:
-    iterations = summarize(RUN, store, 1.0)["iterations"]
+    iterations = summarize(RUN, store)["iterations"]
     told = [{score["benchmark"]: score.get("paired") for score in entry["benchmarks"]} for entry in iterations]
     nothing = {"wins": 0, "losses": 0, "p": 1.0}
     assert told == [
@@ -124,26 +124,39 @@ def test_every_judge_is_compared_with_the_seed_on_every_benchmark(store: FolderS
 
 
 def test_the_seeds_votes_are_a_judge_of_their_own(store: FolderStore) -> None:
-    near = summarize(RUN, store, 1.0)["iterations"][0]["benchmarks"][0]
+    near = summarize(RUN, store)["iterations"][0]["benchmarks"][0]
     assert (near["correct"], near["voted"]["correct"], near["voted"]["votes"]) == (2, 3, 3)
     assert near["voted"]["paired"] == {"wins": 1, "losses": 0, "p": 1.0}
 
 
 def test_every_judge_is_compared_with_the_seeds_votes(store: FolderStore) -> None:
-    iterations = summarize(RUN, store, 1.0)["iterations"]
+    iterations = summarize(RUN, store)["iterations"]
     told = [[score.get("paired_with_votes") for score in entry["benchmarks"]] for entry in iterations]
     assert told == [[None, None], *[[{"wins": 1, "losses": 0, "p": 1.0}, None]] * 2]
-    assert "against its votes" in table(summarize(RUN, store, 1.0))
+    assert "against its votes" in table(summarize(RUN, store))
 
 
 def test_a_benchmarks_own_score_is_told_with_its_parts(tmp_path: Path) -> None:
     told = Official(overall=0.5, interval=(0.1, 0.9), count=2, parts={"Chat": 0.5, "x": 1.0}, intervals={"Chat": (0.1, 0.9)})
     own = result("near", 4, 4, official=told, parts={"x": Tally(correct=4, total=4)})
     evaluated(FolderStore(tmp_path), tmp_path, 0, judged("near", "ABAB"), [own])
-    lines = table(summarize(RUN, FolderStore(tmp_path), 1.0)).splitlines()
+    lines = table(summarize(RUN, FolderStore(tmp_path))).splitlines()
     assert "by its own rules: 0.500 (0.100 to 0.900)" in lines
     assert "  Chat: 0.500 (0.100 to 0.900)" in lines
     assert not any(line.startswith("  x:") for line in lines), "a subset stands among the parts already"
+
+
+def test_the_last_judges_votes_are_one_too(tmp_path: Path) -> None:
+    """The seed is right in one of two pairs and its votes in none; the judge in both, its votes in one."""
+    store, voted = FolderStore(tmp_path), result("near", 2, 4)
+    for iteration, said, votes in ((0, "ABBA", "BABA"), (1, "ABAB", "ABBA")):
+        rows = [*judged("near", said), *(row for sample in (1, 2, 3) for row in judged("near", votes, sample))]
+        evaluated(store, tmp_path, iteration, rows, [result("near", 2, 4, voted=voted.model_copy(update={"votes": 3}))])
+    seed, first = (entry["benchmarks"][0] for entry in summarize(RUN, store)["iterations"])
+    won, even = {"wins": 1, "losses": 0, "p": 1.0}, {"wins": 0, "losses": 0, "p": 1.0}
+    assert (first["paired"], first["paired_with_votes"]) == (won, {"wins": 2, "losses": 0, "p": 0.5})
+    assert (first["voted"]["paired"], first["voted"]["paired_with_votes"]) == (even, won)
+    assert "paired_with_votes" not in seed["voted"]
 
 
 def test_styles_of_one_item_are_won_once(tmp_path: Path) -> None:
@@ -153,16 +166,16 @@ def test_styles_of_one_item_are_won_once(tmp_path: Path) -> None:
     for iteration, said in ((0, "BA"), (1, "AB")):
         rows = [row | {"pair_id": f"chat/{item}/{style}-0"} for item in (1, 2) for style in range(3) for row in judged("styles", said)]
         evaluated(store, tmp_path, iteration, rows, [result("styles", 12 * iteration, 12)])
-    [_, first] = summarize(a_run(evaluate={"benchmarks": [benchmark]}), store, 1.0)["iterations"]
+    [_, first] = summarize(a_run(evaluate={"benchmarks": [benchmark]}), store)["iterations"]
     assert first["paired"] == {"wins": 2, "losses": 0, "p": 0.5}
 
 
 def test_the_last_judge_is_compared_on_all_benchmarks_together(store: FolderStore) -> None:
-    assert summarize(RUN, store, 1.0)["paired"] == {"wins": 2, "losses": 1, "p": 1.0}
+    assert summarize(RUN, store)["paired"] == {"wins": 2, "losses": 1, "p": 1.0}
 
 
 def test_scores_come_with_intervals_both_readings_and_baselines(store: FolderStore) -> None:
-    entry = summarize(RUN, store, 1.0)["iterations"][0]
+    entry = summarize(RUN, store)["iterations"][0]
     near = entry["benchmarks"][0]
     assert entry["correct"] == near["correct"] == 2, "the first benchmark stands in the iteration itself"
     assert near["interval"] == [0.15, 0.85]
@@ -172,7 +185,7 @@ def test_scores_come_with_intervals_both_readings_and_baselines(store: FolderSto
 
 
 def test_the_tables_show_each_judge_in_a_line(store: FolderStore) -> None:
-    lines = [line.split("  ") for line in table(summarize(RUN, store, 1.0)).splitlines()]
+    lines = [line.split("  ") for line in table(summarize(RUN, store)).splitlines()]
     firsts = [line[0] for line in lines]
     judges = ["random, expected", "always A", "longer wins", "seed"]
     assert firsts[:4] == ["iteration", "seed", "1", "2"]
@@ -185,8 +198,8 @@ def test_the_tables_show_each_judge_in_a_line(store: FolderStore) -> None:
 
 
 def test_a_run_that_has_only_begun_has_a_summary_too(tmp_path: Path) -> None:
-    summary = summarize(RUN, FolderStore(tmp_path), 1.0)
-    assert summary == {"iterations": [], "seconds": 1.0, "chosen": None, "paired": {"wins": 0, "losses": 0, "p": 1.0}}
+    summary = summarize(RUN, FolderStore(tmp_path))
+    assert summary == {"iterations": [], "seconds": 0, "chosen": None, "paired": {"wins": 0, "losses": 0, "p": 1.0}}
     assert "0 won, 0 lost" in table(summary)
 
 
@@ -196,7 +209,7 @@ def test_items_with_many_answers_are_compared_as_a_whole(tmp_path: Path) -> None
         rows = [row | {"order": key, "verdict": said, "correct": None} for row in judged("near", "A")
                 for key, said in zip(("right-1", "wrong-1"), ratings, strict=True)]  # fmt: skip
         evaluated(store, tmp_path, iteration, rows, [result("near", iteration, 1, random=0.25)])
-    summary = summarize(RUN, store, 1.0)
+    summary = summarize(RUN, store)
     seed, first = (entry["benchmarks"][0] for entry in summary["iterations"])
     assert "  -            0/1" in table(summary), "such items have no two orders"
     assert first["paired"] == {"wins": 1, "losses": 0, "p": 1.0}
@@ -209,7 +222,7 @@ def test_the_judge_to_use_is_told_with_what_it_was_chosen_by(tmp_path: Path) -> 
     examined(store, tmp_path, 0, {"near": [True, False]})
     examined(store, tmp_path, 1, {"near": [False, False], VALIDATION: [True, True, False]})
     examined(store, tmp_path, 2, {"near": [True, True], VALIDATION: [False, True, False]})
-    summary = summarize(a_run(instructions=INSTRUCTIONS), store, 1.0)
+    summary = summarize(a_run(instructions=INSTRUCTIONS), store)
     assert summary["chosen"] == {"iteration": 1, "by": "validation", "checkpoint": f"{store.uri}/{LAYOUT.checkpoint(1)}"}
     assert [entry["validation"] and entry["validation"]["correct"] for entry in summary["iterations"]] == [None, 2, 1]
     assert [entry["correct"] for entry in summary["iterations"]] == [2, 0, 4], "of the benchmark alone"
@@ -223,16 +236,28 @@ def test_without_held_out_pairs_the_last_judge_is_to_be_used_and_it_says_why(tmp
     trained(store)
     for iteration in (0, 1, 2):
         examined(store, tmp_path, iteration, {"near": [True]})
-    summary = summarize(RUN, store, 1.0)
+    summary = summarize(RUN, store)
     assert (summary["chosen"]["iteration"], summary["chosen"]["by"]) == (2, "last")
     assert table(summary).endswith("to use: iteration 2, the last one; no pairs are held out to choose by")
+
+
+def test_the_time_of_a_run_is_what_its_stages_worked(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    for step, seconds in ((Step(1, Stage.GENERATE), 10.25), (Step(1, Stage.JUDGE), 20.5), (Step(2, Stage.JUDGE), 30.0)):
+        manifest = Manifest(
+            run="small", iteration=step.iteration, stage=step.stage, attempt=1, work=WORK, inputs={}, parts=[], seconds=seconds
+        )
+        commit(store, LAYOUT, manifest)
+    summary = summarize(RUN, store)
+    assert summary["seconds"] == 60.8
+    assert [entry["seconds"] for entry in summary["iterations"]] == [{"generate": 10.2, "judge": 20.5}, {"judge": 30.0}]
 
 
 def test_where_a_probe_prefers_nothing_its_interval_has_chance_in_the_middle(tmp_path: Path) -> None:
     store, told = FolderStore(tmp_path), {"error": Guesses(correct=2, ties=4, total=8)}
     manifest = Manifest(run="small", iteration=1, stage=Stage.GENERATE, attempt=1, work=WORK, inputs={}, parts=[], embedding_probe=told)
     commit(store, LAYOUT, manifest)
-    probe = summarize(RUN, store, 1.0)["iterations"][0]["embedding_probe"]["error"]
+    probe = summarize(RUN, store)["iterations"][0]["embedding_probe"]["error"]
     assert {name: probe[name] for name in ("correct", "ties", "total")} == {"correct": 2, "ties": 4, "total": 8}
     assert sum(probe["interval"]) == pytest.approx(1)
 
@@ -242,7 +267,7 @@ def test_judges_without_a_benchmark_are_not_compared_with_a_seed_that_was_not_sc
     trained(store)
     examined(store, tmp_path, 1, {VALIDATION: [False, False]})
     examined(store, tmp_path, 2, {VALIDATION: [True, True]})
-    summary = summarize(a_run(instructions=INSTRUCTIONS, evaluate={}), store, 1.0)
+    summary = summarize(a_run(instructions=INSTRUCTIONS, evaluate={}), store)
     assert summary["paired"] == {"wins": 0, "losses": 0, "p": 1.0}
     assert summary["chosen"]["iteration"] == 2
     assert "iteration 2 2/2" in table(summary)

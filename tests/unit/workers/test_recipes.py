@@ -848,7 +848,7 @@ def contest_spec(bench: "Bench", **entry: Any) -> dict[str, Any]:
         {"name": "held-out", "uri": f"file://{MICRO}/benchmark.jsonl"},
         {"name": "many", "uri": f"file://{path}", "format": "rewardbench2", **entry},
     ]
-    return {"evaluate": {"shards": 3, "maxTokens": 64, "benchmarks": benchmarks}}
+    return {"evaluate": {"shards": 3, "maxTokens": 64, "majorityOf": 1, "benchmarks": benchmarks}}
 
 
 def knows(text: str, _seed: int) -> str:
@@ -935,7 +935,7 @@ def test_people_without_a_winner_count_for_the_agreement_alone(bench: "Bench") -
         for n, winner in ((1, "model_a"), (1, "model_a"), (2, "model_a"), (2, "model_b"), (2, "tie"))
     ]
     uri = f"file://{as_lines(bench.folder / 'votes.jsonl', votes)}"
-    spec = {"shards": 1, "maxTokens": 64, "benchmarks": [{"name": "people", "uri": uri, "format": "mt-bench"}]}
+    spec = {"shards": 1, "maxTokens": 64, "majorityOf": 1, "benchmarks": [{"name": "people", "uri": uri, "format": "mt-bench"}]}
     context = bench.context(Stage.EVALUATE, iteration=0, evaluate=spec)
     evaluate.run(context, bench.load)
     [people] = manifest(context).results
