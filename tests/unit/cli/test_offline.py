@@ -1,20 +1,17 @@
-"""Commands for outputs that people bring: files in, one JSON document out, and each mistake told with its line."""
+"""score and compare, for outputs that people bring: files in, one JSON document out, and each mistake told with its line."""
 
-import io
 import json
+import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from selftrain.cli.__main__ import main
 from selftrain.cli.schemas import ROWS
-from selftrain.method.benchmarks import NAMES
-from selftrain.storage.tables import JUDGMENTS
+from selftrain.method.benchmarks import NAMES, judgebench, rewardbench
 
+PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 Rows = list[dict[str, Any]]
 TIES = {"subset": "Ties", "num_correct": 1, "ratings": [9, 2]}
 SCORED: dict[str, tuple[Rows, float]] = {
@@ -71,6 +68,28 @@ def test_help_shows_the_rows_of_each_benchmark(capsys: pytest.CaptureFixture[str
     for benchmark, row in ROWS.items():
         told = said.split(f"\n{benchmark}:\n")[1].split("\n\n")[0]
         assert [name for name in row.model_fields if f'"{name}"' not in told] == []
+
+
+def keys_of(document: dict[str, Any]) -> set[str]:
+    return set(document) | {key for part in document["parts"].values() if isinstance(part, dict) for key in part}
+
+
+def test_rows_keys_and_parts_are_documented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = PAGE.read_text()
+    rows = [shape for row in ROWS.values() for shape in re.findall(r"`\{.*?\}`", row.__doc__ or "")]
+    assert len(rows) >= len(ROWS)
+    assert [shape for shape in rows if shape not in page] == []
+    for benchmark, (given, _) in SCORED.items():
+        assert main(["score", benchmark, write(tmp_path / "rows.jsonl", given)]) == 0
+        told = next(line for line in page.split("names in `parts`")[1].splitlines() if line.startswith(f"| `{benchmark}` |"))
+        document = json.loads(capsys.readouterr().out)
+        parts = {} if benchmark in ("pairs", "rewardbench") else document["parts"]
+        common = {"benchmark", "overall", "count", "interval", "parts"}
+        assert [key for key in (*(keys_of(document) - common), *parts) if f"`{key}`" not in told] == []
+    assert [name for name in (*rewardbench.SECTIONS, rewardbench.CHAT_HARD_REST, *judgebench.SOURCES) if f"`{name}`" not in page] == []
+    path = write(tmp_path / "rows.jsonl", SCORED["pairs"][0])
+    assert main(["compare", path, path]) == 0
+    assert [key for key in json.loads(capsys.readouterr().out) if f"`{key}`" not in page.split("selftrain compare")[1]] == []
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -183,52 +202,6 @@ def test_prior_sets_belong_to_rewardbench(tmp_path: Path, capsys: pytest.Capture
     assert "pairs has no Prior Sets; leave out --prior-sets" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("rule", "verdicts"), [("strict", ["A", None, "tie", None]), ("lenient", ["A", "A", "tie", None])])
-def test_verdicts_line_by_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rule: str, verdicts: list[str | None]
-) -> None:
-    texts = ["so [[A]], yes [[A]]", "if long [[B]], else [[A]]", "[[C]]", "A is better"]
-    pipe(monkeypatch, "".join(json.dumps({"text": text}) + "\n" for text in texts).encode())
-    assert main(["parse", "--rule", rule]) == 0
-    assert verdicts_in(capsys.readouterr().out) == verdicts
-
-
-def pipe(monkeypatch: pytest.MonkeyPatch, lines: bytes) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(lines)))
-
-
-def verdicts_in(out: str) -> list[str | None]:
-    return [json.loads(line)["verdict"] for line in out.splitlines()]
-
-
-def test_each_line_has_its_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Empty lines and texts that are none have none; half of a character is no reason to stop."""
-    lines = [b'\xef\xbb\xbf{"text": "[[A]]"}', b"", b'{"text": null}', rb'{"text": "\ud800 [[B]]", "id": 1}', b" "]
-    pipe(monkeypatch, b"\n".join(lines) + b"\n")
-    assert main(["parse"]) == 0
-    assert verdicts_in(capsys.readouterr().out) == ["A", None, None, "B", None]
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        (b"[[A]]", "no JSON: "),
-        (b'{"text": "\xff"}', "no JSON: "),
-        (b'"[[A]]"', "no object with a text"),
-        (b'{"txt": "[[A]]"}', "no object with a text"),
-        (b'{"text": 1}', "text is neither a string nor null"),
-    ],
-)
-def test_what_is_no_text_is_told_after_the_verdicts_before(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: bytes, words: str
-) -> None:
-    pipe(monkeypatch, b"\n".join([b'{"text": "[[A]]"}', line, b'{"text": "[[B]]"}']))
-    assert main(["parse"]) == 2
-    said = capsys.readouterr()
-    assert verdicts_in(said.out) == ["A"]
-    assert f"line 2: {words}" in said.err
-
-
 def test_two_judges_are_compared_pair_by_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = [{"id": n, "label": "A", "verdicts": ["A", "B"]} for n in range(8)]
     poor = [{"id": n, "label": "A", "verdicts": ["A", "A"]} for n in range(1, 9)]
@@ -250,105 +223,3 @@ def test_pairs_must_be_in_both_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 2, "label": "A", "verdicts": ["A", "B"]}]
     assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
     assert "no pair in common; give" in capsys.readouterr().err
-
-
-def write_judgments(path: Path, said: dict[tuple[str, str], list[str | None]]) -> str:
-    rows = [
-        {"pair_id": pair, "order": order, "sample": sample, "verdict": verdict}
-        for (pair, order), verdicts in said.items()
-        for sample, verdict in enumerate(verdicts)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema({name: JUDGMENTS.field(name).type for name in rows[0]})), path)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("options", "kept", "drops"),
-    [
-        ([], 2, {"wrong": 3, "unparsed": 1, "not-drawn": 1, "unbalanced": 1}),
-        (["--recipe", "improved"], 2, {"wrong": 3, "unparsed": 1, "not-drawn": 1, "mirror-not-kept": 1}),
-        (["--minimum-pass-rate", "0.6"], 0, {"wrong": 3, "unparsed": 1, "low-pass-rate": 1, "not-drawn": 1, "unbalanced": 2}),
-    ],
-)
-def test_the_selection_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], kept: int, drops: dict[str, int]
-) -> None:
-    one: dict[tuple[str, str], list[str | None]] = {("1", "AB"): ["A", "A", "B"], ("1", "BA"): ["B", "A"]}
-    two: dict[tuple[str, str], list[str | None]] = {("2", "AB"): ["A"], ("2", "BA"): ["A", None]}
-    path, out = write_judgments(tmp_path / "judgments.parquet", one | two), tmp_path / "kept.parquet"
-    assert main(["select", path, "--kept", str(out), *options]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["counts"] == {"judgments": 8, "kept": kept, "kept A": kept / 2, "kept B": kept / 2, "examples": kept}
-    assert told["drops"] == drops
-    assert pq.read_table(out).num_rows == kept
-
-
-def test_files_that_are_no_judgments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pq.write_table(pa.table({"pair_id": ["1"], "order": ["AB"], "sample": [0]}), tmp_path / "no-verdict")
-    (tmp_path / "text").write_text("no Parquet")
-    for name, words in (
-        ("no-verdict", "no column verdict"),
-        ("text", "text"),
-        ("missing", "missing: there is no such file"),
-        ("", "no such"),
-    ):
-        assert main(["select", str(tmp_path / name)]) == 2
-        assert words in capsys.readouterr().err
-
-
-JUDGED = {"pair_id": ["1", "1", "1"], "order": ["AB", "AB", "BA"], "sample": [0, 1, 0], "verdict": ["A", "tie", "B"]}
-
-
-@pytest.mark.parametrize(
-    "columns", [{"pair_id": [1, 1, 1]}, {"sample": pa.array([0, 1, 0], pa.uint8())}, {"verdict": pa.nulls(3)}], ids=str
-)
-def test_names_may_be_numbers_and_verdicts_all_be_absent(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: dict[str, Any]
-) -> None:
-    pq.write_table(pa.table({**JUDGED, **columns}), tmp_path / "judgments")
-    assert main(["select", str(tmp_path / "judgments"), "--kept", str(tmp_path / "kept")]) == 0
-    told = json.loads(capsys.readouterr().out)
-    if "verdict" in columns:
-        assert told["drops"] == {"unparsed": 3}
-    else:
-        assert (told["counts"]["kept"], told["drops"]) == (2, {"wrong": 1}), "a tie is wrong"
-        assert pq.read_table(tmp_path / "kept")["pair_id"].to_pylist() == ["1", "1"]
-
-
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        ({"pair_id": [1.0, 1.0, 1.0]}, "column pair_id has DOUBLE, not text or whole numbers"),
-        ({"sample": ["0", "1", "0"]}, "column sample has VARCHAR, not whole numbers"),
-        ({"order": [1, 2, 3]}, "column order has BIGINT, not text"),
-        ({"verdict": [[1], [2], [3]]}, "column verdict has BIGINT[], not text"),
-        ({"pair_id": ["1", None, "1"]}, "a pair_id is null"),
-        ({"sample": [0, None, 0]}, "a sample is null"),
-        ({"order": ["AB", "CD", "BA"]}, "order CD is neither AB nor BA"),
-        ({"order": ["AB", None, "BA"]}, "order null is neither AB nor BA"),
-        ({"verdict": ["A", "[[B]]", "B"]}, 'verdict "[[B]]" is none of A, B, C, tie and null'),
-        ({"sample": [0, 0, 0]}, "pair_id 1, order AB, sample 0 is there twice"),
-    ],
-)
-def test_judgments_that_cannot_be_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str], columns: dict[str, Any], words: str) -> None:
-    pq.write_table(pa.table({**JUDGED, **columns}), tmp_path / "judgments")
-    assert main(["select", str(tmp_path / "judgments")]) == 2
-    assert words in capsys.readouterr().err
-
-
-def test_a_judgment_may_not_be_in_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pq.write_table(pa.table(JUDGED), tmp_path / "text")
-    pq.write_table(pa.table({**JUDGED, "pair_id": [1, 1, 1]}), tmp_path / "numbers")
-    for names in (("text", "text"), ("text", "numbers")):
-        assert main(["select", *(str(tmp_path / name) for name in names)]) == 2
-        assert "is there twice; give each judgment, and each file, once" in capsys.readouterr().err
-
-
-def test_what_select_cannot_do_is_said_before_it_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pq.write_table(pa.table(JUDGED), tmp_path / "judgments")
-    assert main(["select", str(tmp_path / "judgments"), "--kept", str(tmp_path / "nowhere" / "kept")]) == 2
-    assert f"there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
-    for option in ("--iteration", "--contrasts"):
-        with pytest.raises(SystemExit, match="2"):
-            main(["select", str(tmp_path / "judgments"), option, "0"])
-        assert "0 is less than 1" in capsys.readouterr().err
