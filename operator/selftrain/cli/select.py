@@ -38,9 +38,9 @@ def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: i
     """Counts and drops by reason, which add up to the judgments; the kept ones' names go to a Parquet file if one is given."""
     from selftrain.workers import selection
 
-    if kept is not None and not kept.parent.is_dir():
-        message = f"cannot write {kept}: there is no folder {kept.parent}"
-        raise UserError(Reason.BENCHMARK_INVALID, message, "make the folder, or name another file")
+    if kept is not None and (kept.is_dir() or not kept.parent.is_dir()):
+        message = f"cannot write {kept}: it is a folder, or {kept.parent} is none"
+        raise UserError(Reason.BENCHMARK_INVALID, message, "name a file in a folder that exists")
     with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, selection.open_database(Path(scratch)) as database:
         copies = [_checked(database, path, Path(scratch) / f"judgments-{number}") for number, path in enumerate(judgments)]
         _refuse_twice(database, copies)

@@ -106,8 +106,9 @@ def test_a_judgment_may_not_be_in_two_files(tmp_path: Path, capsys: pytest.Captu
 
 def test_what_select_cannot_do_is_said_before_it_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pq.write_table(pa.table(JUDGED), tmp_path / "judgments")
-    assert main(["select", str(tmp_path / "judgments"), "--kept", str(tmp_path / "nowhere" / "kept")]) == 2
-    assert f"there is no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
+    for kept in (tmp_path / "nowhere" / "kept", tmp_path):
+        assert main(["select", str(tmp_path / "judgments"), "--kept", str(kept)]) == 2
+        assert f"cannot write {kept}: it is a folder, or {kept.parent} is none" in capsys.readouterr().err
     for option in ("--iteration", "--contrasts"):
         with pytest.raises(SystemExit, match="2"):
             main(["select", str(tmp_path / "judgments"), option, "0"])
