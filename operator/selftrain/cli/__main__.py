@@ -74,15 +74,15 @@ def _add_score(score: argparse.ArgumentParser) -> None:
 
 
 def _add_select(select: argparse.ArgumentParser) -> None:
-    select.add_argument("judgments", type=Path, nargs="+", help="Parquet files: pair_id, order (AB, BA), sample, verdict (A, B, null)")
+    select.add_argument("judgments", type=Path, nargs="+", help="Parquet files: pair_id, order (AB, BA), sample, verdict")
     select.add_argument("--recipe", choices=RECIPES, default="paper")
     select.add_argument("--minimum-pass-rate", type=_share, help="instead of the recipe's, 0 to 1")
     select.add_argument("--require-mirror", action=argparse.BooleanOptionalAction, help="instead of the recipe's")
     select.add_argument("--seed", type=int, default=42)
     select.add_argument(
-        "--iteration", type=int, default=1, help="takes part in the draw, as in a run; some recipes learn otherwise in the first"
+        "--iteration", type=_positive, default=1, help="takes part in the draw, as in a run; some recipes learn otherwise in the first"
     )
-    select.add_argument("--contrasts", type=int, default=1, help="for DPO: most pairs of judgments an ordered pair")
+    select.add_argument("--contrasts", type=_positive, default=1, help="for DPO: most pairs of judgments an ordered pair")
     select.add_argument("--kept", type=Path, help="write pair_id, order and sample of the kept judgments to this Parquet file")
     select.set_defaults(run=_select)
 
@@ -92,6 +92,13 @@ def _share(text: str) -> str:
         message = f"{text} is not between 0 and 1"
         raise argparse.ArgumentTypeError(message)
     return text
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        message = f"{text} is less than 1"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def _local(options: argparse.Namespace) -> int:

@@ -54,14 +54,14 @@ def _rows(file: Iterable[bytes], name: str, kind: type[R], key: Callable[[R], Ha
     for number, line in lines_of(file):
         if not line.strip():
             continue
-        row = read_row(line, kind, f"{name}, line {number}")
+        row = _row(line, kind, f"{name}, line {number}")
         if key is not None and (first := seen.setdefault(key(row), number)) != number:
             message = f"{name}, line {number}: the same item is in line {first}"
             raise bad(message)
         yield row
 
 
-def read_row(line: bytes, kind: type[R], place: str) -> R:
+def _row(line: bytes, kind: type[R], place: str) -> R:
     """One row."""
     try:
         return kind.model_validate_json(line)

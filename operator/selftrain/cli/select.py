@@ -10,16 +10,41 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.recipes import RECIPES, Recipe
 
-COLUMNS = {"pair_id", "order", "sample", "verdict"}
+TEXT = {"VARCHAR"}
+WHOLE = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")}
+COLUMNS = {
+    "pair_id": (TEXT | WHOLE, "text or whole numbers"),
+    "order": (TEXT, "text"),
+    "sample": (WHOLE, "whole numbers"),
+    "verdict": (TEXT | {'"NULL"'}, "text"),  # a column of nulls alone may have no type
+}
+"""What is needed, in DuckDB's words and in ours."""
+NARROW = 'pair_id::VARCHAR AS pair_id, "order", sample, verdict::VARCHAR AS verdict'
+WRONG = """
+SELECT CASE
+    WHEN pair_id IS NULL THEN 'a pair_id is null'
+    WHEN sample IS NULL THEN 'a sample is null'
+    WHEN "order" IS NULL OR "order" NOT IN ('AB', 'BA') THEN concat('order ', coalesce("order", 'null'), ' is neither AB nor BA')
+    WHEN verdict NOT IN ('A', 'B', 'C', 'tie') THEN concat('verdict "', left(verdict, 40), '" is none of A, B, C, tie and null')
+END AS wrong
+FROM read_parquet($judgments) WHERE wrong IS NOT NULL LIMIT 1
+"""
+TWICE = """
+SELECT pair_id, "order", sample FROM read_parquet($judgments) GROUP BY ALL HAVING count(*) > 1 LIMIT 1
+"""
 
 
 def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: int, contrasts: int, kept: Path | None) -> dict[str, Any]:
     """Counts and drops by reason, which add up to the judgments; the kept ones' names go to a Parquet file if one is given."""
     from selftrain.workers import selection
 
+    if kept is not None and (kept.is_dir() or not kept.parent.is_dir()):
+        message = f"cannot write {kept}: it is a folder, or {kept.parent} is none"
+        raise UserError(Reason.BENCHMARK_INVALID, message, "name a file in a folder that exists")
     with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, selection.open_database(Path(scratch)) as database:
-        _check(database, judgments)
-        counts, drops = selection.select(database, judgments, selection.Rules(recipe, seed, iteration, contrasts))
+        copies = [_checked(database, path, Path(scratch) / f"judgments-{number}") for number, path in enumerate(judgments)]
+        _refuse_twice(database, copies)
+        counts, drops = selection.select(database, copies, selection.Rules(recipe, seed, iteration, contrasts))
         if kept is not None:
             database.sql('SELECT pair_id, "order", sample FROM selection WHERE dropped IS NULL ORDER BY shuffle').write_parquet(str(kept))
     return {"recipe": asdict(recipe), "objective": recipe.objective_of(iteration), "counts": counts, "drops": drops}
@@ -35,23 +60,34 @@ def recipe_of(name: str, minimum_pass_rate: str | None, *, require_mirror: bool 
     )
 
 
-def _check(database: Any, judgments: Sequence[Path]) -> None:  # noqa: ANN401 - DuckDB is imported late
-    """Refuse files that are no judgments before anything is counted."""
+def _checked(database: Any, path: Path, copy: Path) -> Path:  # noqa: ANN401 - DuckDB is imported late
+    """A copy of the columns that count, ids as text. Files that are no judgments are refused before anything is counted."""
     import duckdb
 
-    names = [str(path) for path in judgments]
+    if not path.is_file():
+        raise _bad(path, "there is no such file")
     try:
-        table = database.sql("SELECT * FROM read_parquet($names)", params={"names": names})
-        missing = sorted(COLUMNS - set(table.columns))
-        wrong = [] if missing else table.filter("coalesce(\"order\", '') NOT IN ('AB', 'BA')").limit(1).fetchall()
+        table = database.read_parquet(str(path))
+        types = dict(zip(table.columns, map(str, table.types), strict=True))
+        for name, (allowed, words) in COLUMNS.items():
+            if name not in types:
+                raise _bad(path, f"there is no column {name}, only {', '.join(table.columns[:20])}")
+            if types[name] not in allowed:
+                raise _bad(path, f"column {name} has {types[name]}, not {words}")
+        table.project(NARROW).write_parquet(str(copy))
     except duckdb.Error as error:
-        raise _bad(names[0], str(error).splitlines()[0]) from error
-    if missing:
-        raise _bad(names[0], f"there is no column {missing[0]}, only {', '.join(table.columns[:20])}")
-    if wrong:
-        raise _bad(names[0], "an order is neither AB nor BA")
+        raise _bad(path, str(error).splitlines()[0]) from error
+    if wrong := database.execute(WRONG, {"judgments": str(copy)}).fetchall():
+        raise _bad(path, wrong[0][0])
+    return copy
 
 
-def _bad(name: str, what: str) -> UserError:
+def _refuse_twice(database: Any, judgments: Sequence[Path]) -> None:  # noqa: ANN401 - as above
+    if twice := database.execute(TWICE, {"judgments": [str(path) for path in judgments]}).fetchall():
+        message = "pair_id {}, order {}, sample {} is there twice".format(*twice[0])
+        raise UserError(Reason.BENCHMARK_INVALID, message, "give each judgment, and each file, once")
+
+
+def _bad(path: Path, what: str) -> UserError:
     fix = "give Parquet files with the columns pair_id, order, sample and verdict"
-    return UserError(Reason.BENCHMARK_INVALID, f"{name}: {what}", fix)
+    return UserError(Reason.BENCHMARK_INVALID, f"{path}: {what}", fix)

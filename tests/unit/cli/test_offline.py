@@ -1,20 +1,17 @@
-"""Commands for outputs that people bring: files in, one JSON document out, and each mistake told with its line."""
+"""score and compare, for outputs that people bring: files in, one JSON document out, and each mistake told with its line."""
 
-import io
 import json
+import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from selftrain.cli.__main__ import main
 from selftrain.cli.schemas import ROWS
-from selftrain.method.benchmarks import NAMES
-from selftrain.storage.tables import JUDGMENTS
+from selftrain.method.benchmarks import NAMES, judgebench, rewardbench
 
+PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 Rows = list[dict[str, Any]]
 TIES = {"subset": "Ties", "num_correct": 1, "ratings": [9, 2]}
 SCORED: dict[str, tuple[Rows, float]] = {
@@ -71,6 +68,28 @@ def test_help_shows_the_rows_of_each_benchmark(capsys: pytest.CaptureFixture[str
     for benchmark, row in ROWS.items():
         told = said.split(f"\n{benchmark}:\n")[1].split("\n\n")[0]
         assert [name for name in row.model_fields if f'"{name}"' not in told] == []
+
+
+def keys_of(document: dict[str, Any]) -> set[str]:
+    return set(document) | {key for part in document["parts"].values() if isinstance(part, dict) for key in part}
+
+
+def test_rows_keys_and_parts_are_documented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = PAGE.read_text()
+    rows = [shape for row in ROWS.values() for shape in re.findall(r"`\{.*?\}`", row.__doc__ or "")]
+    assert len(rows) >= len(ROWS)
+    assert [shape for shape in rows if shape not in page] == []
+    for benchmark, (given, _) in SCORED.items():
+        assert main(["score", benchmark, write(tmp_path / "rows.jsonl", given)]) == 0
+        told = next(line for line in page.split("names in `parts`")[1].splitlines() if line.startswith(f"| `{benchmark}` |"))
+        document = json.loads(capsys.readouterr().out)
+        parts = {} if benchmark in ("pairs", "rewardbench") else document["parts"]
+        common = {"benchmark", "overall", "count", "interval", "parts"}
+        assert [key for key in (*(keys_of(document) - common), *parts) if f"`{key}`" not in told] == []
+    assert [name for name in (*rewardbench.SECTIONS, rewardbench.CHAT_HARD_REST, *judgebench.SOURCES) if f"`{name}`" not in page] == []
+    path = write(tmp_path / "rows.jsonl", SCORED["pairs"][0])
+    assert main(["compare", path, path]) == 0
+    assert [key for key in json.loads(capsys.readouterr().out) if f"`{key}`" not in page.split("selftrain compare")[1]] == []
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -183,17 +202,6 @@ def test_prior_sets_belong_to_rewardbench(tmp_path: Path, capsys: pytest.Capture
     assert "pairs has no Prior Sets; leave out --prior-sets" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("rule", "verdicts"), [("strict", ["A", None, "tie", None]), ("lenient", ["A", "A", "tie", None])])
-def test_verdicts_line_by_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rule: str, verdicts: list[str | None]
-) -> None:
-    texts = ["so [[A]], yes [[A]]", "if long [[B]], else [[A]]", "[[C]]", "A is better"]
-    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(lines)))
-    assert main(["parse", "--rule", rule]) == 0
-    assert [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()] == verdicts
-
-
 def test_two_judges_are_compared_pair_by_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = [{"id": n, "label": "A", "verdicts": ["A", "B"]} for n in range(8)]
     poor = [{"id": n, "label": "A", "verdicts": ["A", "A"]} for n in range(1, 9)]
@@ -215,44 +223,3 @@ def test_pairs_must_be_in_both_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     one, other = [{"id": 1, "label": "A", "verdicts": ["A", "B"]}], [{"id": 2, "label": "A", "verdicts": ["A", "B"]}]
     assert main(["compare", write(tmp_path / "a", one), write(tmp_path / "b", other)]) == 2
     assert "no pair in common; give" in capsys.readouterr().err
-
-
-def write_judgments(path: Path, said: dict[tuple[str, str], list[str | None]]) -> str:
-    rows = [
-        {"pair_id": pair, "order": order, "sample": sample, "verdict": verdict}
-        for (pair, order), verdicts in said.items()
-        for sample, verdict in enumerate(verdicts)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema({name: JUDGMENTS.field(name).type for name in rows[0]})), path)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("options", "kept", "drops"),
-    [
-        ([], 2, {"wrong": 3, "unparsed": 1, "not-drawn": 1, "unbalanced": 1}),
-        (["--recipe", "improved"], 2, {"wrong": 3, "unparsed": 1, "not-drawn": 1, "mirror-not-kept": 1}),
-        (["--minimum-pass-rate", "0.6"], 0, {"wrong": 3, "unparsed": 1, "low-pass-rate": 1, "not-drawn": 1, "unbalanced": 2}),
-    ],
-)
-def test_the_selection_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], kept: int, drops: dict[str, int]
-) -> None:
-    one: dict[tuple[str, str], list[str | None]] = {("1", "AB"): ["A", "A", "B"], ("1", "BA"): ["B", "A"]}
-    two: dict[tuple[str, str], list[str | None]] = {("2", "AB"): ["A"], ("2", "BA"): ["A", None]}
-    path, out = write_judgments(tmp_path / "judgments.parquet", one | two), tmp_path / "kept.parquet"
-    assert main(["select", path, "--kept", str(out), *options]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["counts"] == {"judgments": 8, "kept": kept, "kept A": kept / 2, "kept B": kept / 2, "examples": kept}
-    assert told["drops"] == drops
-    assert pq.read_table(out).num_rows == kept
-
-
-def test_files_that_are_no_judgments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pq.write_table(pa.table({"pair_id": ["1"], "order": ["AB"], "sample": [0]}), tmp_path / "no-verdict")
-    (tmp_path / "text").write_text("no Parquet")
-    for name, words in (("no-verdict", "no column verdict"), ("text", "text"), ("missing", "missing")):
-        assert main(["select", str(tmp_path / name)]) == 2
-        assert words in capsys.readouterr().err
-    assert main(["select", write_judgments(tmp_path / "order", {("1", "CD"): ["A"]})]) == 2
-    assert "neither AB nor BA" in capsys.readouterr().err
