@@ -50,12 +50,12 @@ def parse_rating(text: str) -> str | None:
 
 
 def parse_rating_lenient(text: str) -> str | None:
-    """The number from 1 to 10 that the text ends with, bare: "[[9]]" and "I give it 6." have none, "7.5" is 5.
+    """The number from 1 to 10 that the text ends with, bare: "I give it 6." has none, "7.5" is 5. Else the one in brackets.
 
-    Source: get_single_rating of RewardBench 2, whose prompt asks for a bare number.
+    Source: get_single_rating of RewardBench 2, whose prompt asks for a bare number; ours asks for brackets, as MT-Bench's does.
     """
     found = LAST_RATING.search(text.strip())
-    return found[1] if found else None
+    return found[1] if found else parse_rating(text)
 
 
 def read_strict(text: str) -> str | None:
