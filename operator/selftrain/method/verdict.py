@@ -11,7 +11,7 @@ TIE = "tie"
 TIE_SAID = "[[C]]"
 LETTERS = ("A", "B", "C", "D")
 RATINGS = tuple(str(rating) for rating in range(1, 11))
-LAST_RATING = re.compile(r"(?<![\d.])(10|[1-9])\W*$")
+LAST_RATING = re.compile(r"\b([1-9]|10)\b\s*$")
 
 
 class Reading(NamedTuple):
@@ -50,8 +50,11 @@ def parse_rating(text: str) -> str | None:
 
 
 def parse_rating_lenient(text: str) -> str | None:
-    """A whole number from 1 to 10 that the text ends with, in brackets or without. Source: get_single_rating of RewardBench 2."""
-    found = LAST_RATING.search(text)
+    """The number from 1 to 10 that the text ends with, bare: "[[9]]" and "I give it 6." have none, "7.5" is 5.
+
+    Source: get_single_rating of RewardBench 2, whose prompt asks for a bare number.
+    """
+    found = LAST_RATING.search(text.strip())
     return found[1] if found else None
 
 

@@ -49,21 +49,54 @@ def test_lenient_verdicts(text: str, verdict: Verdict | None) -> None:
         ("ranking", "Not [[B]] but [[C]]", None, "B"),
         ("ranking", "[[E]]", None, None),
         ("ranking", "[[d]]", None, None),
-        ("rating", "Fine. [[7]]", "7", "7"),
-        ("rating", "[[10]]", "10", "10"),
-        ("rating", "From [[1]] to [[10]]: [[8]]", None, "8"),
-        ("rating", "A clear 9", None, "9"),
-        ("rating", "I give it 6.", None, "6"),
+        ("rating", "Fine. [[7]]", "7", None),
+        ("rating", "[[10]]", "10", None),
+        ("rating", "From [[1]] to [[10]]: [[8]]", None, None),
         ("rating", "[[7]], and no more", "7", None),
+        ("rating", "[[7]]\n\n7", "7", "7"),
+        ("rating", "[[7]]\n\n8", "7", "8"),
         ("rating", "[[0]]", None, None),
         ("rating", "[[11]]", None, None),
         ("rating", "[[7.5]]", None, None),
-        ("rating", "[[ 7 ]]", None, "7"),
+        ("rating", "[[ 7 ]]", None, None),
         ("rating", "[[seven]]", None, None),
-        ("rating", "[[-3]]", None, "3"),
-        ("rating", "", None, None),
+        ("rating", "A clear 9", None, "9"),
     ],
 )
 def test_rankings_and_ratings(prompt: str, text: str, strict: str | None, lenient: str | None) -> None:
     reading = READINGS[prompt]
     assert (reading.strict(text), reading.lenient(text)) == (strict, lenient)
+
+
+@pytest.mark.parametrize(
+    ("text", "rating"),
+    [
+        ("9", "9"),
+        ("10", "10"),
+        ("Clear and right.\n\n9 \n", "9"),
+        ("Rating: 10", "10"),
+        ("from 2 to 8", "8"),
+        ("8/10", "10"),
+        ("7.5", "5"),
+        ("0.10", "10"),
+        ("-3", "3"),
+        ("**4", "4"),
+        ("8\u00a0", "8"),
+        ("I give it 6.", None),
+        ("[[9]]", None),
+        ("**9**", None),
+        ("a9", None),
+        ("_9", None),
+        ("0", None),
+        ("11", None),
+        ("110", None),
+        ("09", None),
+        ("7.0", None),
+        ("٣", None),
+        ("9 of 10 points", None),
+        ("", None),
+    ],
+)
+def test_lenient_ratings_are_those_of_the_official_code(text: str, rating: str | None) -> None:
+    r"""What `re.search(r"\b([1-9]|10)\b\s*$", text.strip())` of rewardbench/generative_v2.py (fd72033) finds in each."""
+    assert READINGS["rating"].lenient(text) == rating
