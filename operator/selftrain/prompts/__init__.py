@@ -24,6 +24,8 @@ class Template:
 
     system: str | None
     user: str
+    verdicts: tuple[str, ...] = ()
+    """What a judgment is read for, in double brackets."""
 
     @property
     def sha256(self) -> str:
@@ -34,7 +36,8 @@ class Template:
     def messages(self, values: Mapping[str, str]) -> list[dict[str, str]]:
         """The prompt with its values. They are put in in one pass and never read again: braces in them are just text.
 
-        A value cannot pretend to be a part of the prompt: what looks like one of the template's own lines is quoted.
+        What looks in a value like one of the template's own lines or like a verdict is quoted. So it neither moves where parts begin
+        nor becomes a verdict when the judge repeats it.
         """
         return [{"role": role, "content": self._filled(text, values)} for role, text in self._texts.items()]
 
@@ -45,7 +48,7 @@ class Template:
 
     @cached_property
     def _structure(self) -> Structure:
-        return Structure.of("\n".join(self._texts.values()))
+        return Structure.of(self._texts.values(), self.verdicts)
 
     def _filled(self, text: str, values: Mapping[str, str]) -> str:
         return PLACEHOLDER.sub(lambda match: self._structure.quoted(values[match[1]]), text)
@@ -55,8 +58,9 @@ def resolve(prompts: Prompts, name: PromptName) -> Template:
     """The run's own template, or the built-in one. Raises UserError naming a missing or unknown placeholder."""
     header, text = _built_in(name)
     own: PromptTemplate | None = getattr(prompts, name)
-    template = Template(own.system, own.user) if own else Template(None, text)
-    required, optional = _names(header["required"]), _names(header.get("optional", ""))
+    verdicts = tuple(_names(header.get("verdicts", "")))
+    template = Template(own.system, own.user, verdicts) if own else Template(None, text, verdicts)
+    required, optional = set(_names(header["required"])), set(_names(header.get("optional", "")))
     found = {match for part in (template.system or "", template.user) for match in PLACEHOLDER.findall(part)}
     if missing := sorted(required - found):
         raise _invalid(name, f"lacks the placeholder {{{{{missing[0]}}}}}", "add it where the text belongs")
@@ -79,8 +83,8 @@ def _built_in(name: PromptName) -> tuple[dict[str, str], str]:
     return dict(line.split(": ", 1) for line in header.splitlines()), text.rstrip("\n")
 
 
-def _names(text: str) -> set[str]:
-    return {word.strip() for word in text.split(",") if word.strip()}
+def _names(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _invalid(name: PromptName, what: str, fix: str) -> UserError:
