@@ -34,9 +34,10 @@ MEASURED = {
 
 def found(known: Assumptions = KNOWN, **changes: object) -> dict[Stage, Estimate]:
     body = yaml.safe_load(DEMO.read_text())
-    body["spec"]["evaluate"]["majorityOf"] = 1
-    body["spec"] |= {"iterations": 1, **changes}
-    body["spec"]["train"]["epochs"] = 3
+    body["spec"]["judge"] |= {"samples": 4, "slices": None}
+    body["spec"]["evaluate"] |= {"majorityOf": 1}
+    body["spec"]["train"] |= {"epochs": 3, "tokensPerUpdate": 512, "sequenceLength": 512}
+    body["spec"] |= {"recipe": "paper", "iterations": 1, **changes}
     return {one.stage: one for one in estimate(run_of(body).spec, known, CORES)}
 
 
