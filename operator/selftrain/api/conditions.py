@@ -106,7 +106,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.LABELLED_NOT_FOUND: ("Nothing that may be read lies at spec.labelled.uri.", "Correct the URI, upload the file or grant access."),
     Reason.LABELLED_INVALID: (
-        "The labelled pairs lack a column or a side, both sides are equal, or two rows share an id.",
+        "The labelled pairs lack a column or a side, two rows share an id, or no pair can be learnt from.",
         "Correct the file; the message names column and row.",
     ),
     Reason.BENCHMARK_NOT_FOUND: ("Nothing lies at the benchmark's URI.", "Correct the URI or upload the file."),

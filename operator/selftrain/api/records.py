@@ -45,7 +45,7 @@ class Drop(StrEnum):
     """Why a row was left out. Every stage counts: in = kept + dropped by reason."""
 
     TIE = "tie"
-    """evaluate: nobody says which answer is better"""
+    """generate, evaluate: people call neither answer of a pair better"""
     NO_TEXT = "no-text"
     """instructions: the field is missing or empty"""
     MULTI_TURN = "multi-turn"
@@ -53,7 +53,7 @@ class Drop(StrEnum):
     FILTERED = "filtered"
     """instructions: a column has another value than instructions.where asks for"""
     DUPLICATE = "duplicate"
-    """instructions, evaluate: the same text or pair was seen before"""
+    """instructions, generate, evaluate: the same text or pair was seen before"""
     LANGUAGE = "language"
     """instructions: the text is in another language than instructions.languages"""
     NEAR_DUPLICATE = "near-duplicate"

@@ -104,9 +104,11 @@ class Labelled(ApiModel):
     uri: InputUri
     """Parquet or JSON lines in the given format, at the same kinds of places as the instructions."""
     format: PairFormat = PairFormat.PAIRS
-    """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published."""
+    """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published. In each of them, pairs
+    without a winner (HelpSteer2's equal marks, PPE's ties) and those of answers that are equal but for case and spacing are left out and
+    counted, and a missing side is an error."""
     limit: Count | None = None
-    """Use the first so many pairs; absent means all."""
+    """Use the first so many of the other pairs; absent means all."""
     share: Share | None = None
     """Share of labelled pairs among the ordered pairs in every training set, each source balanced on its own: of the source that is there
     in excess, some are left out and counted as not mixed. Needs instructions. Absent means as they come."""

@@ -29,7 +29,7 @@ def run(context: Context) -> None:
     exams: set[Prompt] = {"judge", *_exam_prompts(spec)}
     prompts = templates(spec) | {name: resolve(spec.prompts, name) for name in exams}
     sources = read_sources(context)
-    log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, _told(sources.drops), len(sources.labelled))
+    log.info("preflight: %d instructions and %d labelled pairs, left out: %s", sources.count, len(sources.labelled), _told(sources.drops))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
     for entry in spec.evaluate.benchmarks:
         drops: Counter[Drop] = Counter()

@@ -150,10 +150,30 @@ def test_with_labelled_pairs_only_no_engine_is_loaded(bench: "Bench") -> None:
     assert manifest(context).counts["rows"] == 4
 
 
-@pytest.mark.parametrize(("change", "words"), [({"rejected": ""}, "rejected has no text"), ({"rejected": "right 1"}, "are the same")])
+@pytest.mark.parametrize(("change", "words"), [({"rejected": ""}, "rejected has no text"), ({"id": 0}, "id 0 has been used before")])
 def test_labelled_pairs_that_cannot_be_used_are_the_authors_to_correct(bench: "Bench", change: dict[str, Any], words: str) -> None:
     spec = write_labelled(bench, [LABELLED[0], LABELLED[1] | change])
     with pytest.raises(UserError, match=words) as error:
+        make_pairs(bench, **spec)
+    assert error.value.reason is Reason.LABELLED_INVALID
+
+
+def test_labelled_pairs_that_cannot_be_learnt_from_are_counted(bench: "Bench") -> None:
+    """HelpSteer2's pairs: two that are used, a tie, two answers equal but for case, and one more that nobody reads."""
+    marks = [(4, "x", 2, "y"), (3, "x", 3, "y"), (4, "Yes, so.", 1, "yes,  so. "), (0, "x", 4, "y"), (1, "x", 1, "y")]
+    both = [{"prompt": f"p{n}", "response": text, "helpfulness": mark} for n, row in enumerate(marks) for mark, text in (row[:2], row[2:])]
+    uri = f"file://{as_lines(bench.folder / 'marks.jsonl', both)}"
+    whole = make_pairs(bench, labelled={"uri": uri, "format": "helpsteer2"}, instructions=None)
+    assert manifest(whole).counts == {"rows": 5, "pairs": 2, "pairs by labelled": 2}
+    assert manifest(whole).drops == {Drop.TIE: 2, Drop.SAME_ANSWER: 1}
+    first = make_pairs(bench, labelled={"uri": uri, "format": "helpsteer2", "limit": 2}, store={"uri": f"file://{bench.folder}/other"})
+    assert [row["chosen"] for row in rows(first)[10:]] == ["x", "y"]
+    assert (manifest(first).counts["rows"], manifest(first).drops) == (14, {Drop.TIE: 1, Drop.SAME_ANSWER: 1})
+
+
+def test_a_labelled_file_of_ties_alone_is_the_authors_to_correct(bench: "Bench") -> None:
+    spec = write_labelled(bench, [LABELLED[0] | {"rejected": "RIGHT  0"}])
+    with pytest.raises(UserError, match=r"none of its 1 pairs can be learnt from \(1 same-answer\)") as error:
         make_pairs(bench, **spec)
     assert error.value.reason is Reason.LABELLED_INVALID
 
