@@ -14,6 +14,7 @@ from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Frozen, Guesses, Manifest, Order, Overlap, Part
+from selftrain.api.seeds import seed_of
 from selftrain.api.stages import Stage
 from selftrain.method.pairs import HeldOut
 from selftrain.report.summary import hits
@@ -530,7 +531,7 @@ def test_every_iteration_judges_a_slice_of_its_own(bench: "Bench") -> None:
     for iteration in (1, 2, 3):
         model = bench.folder / f"judge-{iteration}"
         context = bench.context(Stage.JUDGE, judge={"shards": 3, "samples": 1, "slices": 2}, store={"uri": f"file://{bench.folder}/store"})
-        rows_ = [{"pair_id": f"p{n}", "dropped": None, "instruction": "", "chosen": "", "rejected": ""} for n in range(200)]
+        rows_ = [{"pair_id": f"p{n}", "dropped": None, "instruction": f"x{n}", "chosen": "", "rejected": ""} for n in range(200)]
         work = context.work.model_copy(update={"iteration": iteration})
         asked = judge.ordered(Context(work, context.store, model, 0, context.drain), rows_)
         judged.append({ask.pair["pair_id"] for ask in asked})
@@ -538,6 +539,22 @@ def test_every_iteration_judges_a_slice_of_its_own(bench: "Bench") -> None:
     assert len(judged[0] | judged[1]) == 200
     assert judged[2] == judged[0]
     assert 70 < len(judged[0]) < 130
+
+
+def test_slices_are_by_instruction_whoever_made_the_pair(bench: "Bench") -> None:
+    """Three labelled pairs of each instruction. The slice of a synthetic one is drawn by its name, as ever."""
+    own = [{"id": n, "instruction": f"Do thing {n % 10}.", "chosen": f"good {n}", "rejected": f"bad {n}"} for n in range(30)]
+    spec = {"labelled": {"uri": f"file://{as_lines(bench.folder / 'own.jsonl', own)}"}, "judge": {"samples": 1, "slices": 3}}
+    made = rows(make_pairs(bench, **spec))
+    judged = {
+        iteration: {row.pair["pair_id"] for row in judge.ordered(bench.context(Stage.JUDGE, iteration, **spec), made)}
+        for iteration in (1, 2, 3)
+    }
+    told = {row["instruction"]: seed_of(42, "slice", row["pair_id"]) % 3 + 1 for row in made if row["kind"] != "labelled"}
+    assert set(told.values()) == {1, 2, 3}
+    assert {row["pair_id"]: {told[row["instruction"]]} for row in made} == {
+        row["pair_id"]: {iteration for iteration, names in judged.items() if row["pair_id"] in names} for row in made
+    }
 
 
 def test_a_slice_without_a_pair_is_told(bench: "Bench") -> None:
