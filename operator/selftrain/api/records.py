@@ -69,7 +69,7 @@ class Drop(StrEnum):
     LENGTH = "length"
     """generate: not among the lengths of instructions.classify"""
     TRUNCATED = "truncated"
-    """generate: a completion ended at maxTokens"""
+    """generate: a completion ended at maxTokens; select: right, but it ended at judge.maxTokens"""
     EMPTY_ANSWER = "empty-answer"
     """generate: the answer has no text"""
     MALFORMED = "malformed"

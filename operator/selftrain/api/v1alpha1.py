@@ -197,7 +197,11 @@ class Judge(SamplingStage):
 
 
 class Select(PodSettings):
-    """Keeps one correct judgment an ordered pair, drawn at random, and balances the verdicts A and B (paper)."""
+    """Keeps one correct judgment an ordered pair, drawn at random, and balances the verdicts A and B (paper).
+
+    A correct judgment that judge.maxTokens cut off is not kept and counted as truncated: who learns it learns to go on after the verdict.
+    The released code keeps it. For DPO it is no worse judgment either, while a wrong one or one without a verdict is, cut off or not.
+    """
 
     minimum_pass_rate: Share | None = None
     """Keep an ordered pair only if at least this share of its judgments is right: luck gets through a single one. Absent means the

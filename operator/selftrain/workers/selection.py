@@ -18,26 +18,33 @@ from selftrain.method.pairs import LABELLED
 
 MEMORY = "64MB"
 """What DuckDB may hold; it spills the rest to the scratch folder."""
+CUT = "length"
+"""The engine's word for a judgment that ended at judge.maxTokens."""
 BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
 
 # The pairs that were not made here, for a share of them.
 GIVEN = f"""
 INSERT INTO labelled SELECT pair_id FROM read_parquet($pairs) WHERE kind = '{LABELLED}'
 """  # noqa: S608 - a word of our own
-# Every judgment with what is known about its ordered pair; a name for its draws, and one for those of its ordered pair.
+# Every judgment with what is known about its ordered pair; a name for its draws, and one for those of its ordered pair. The column
+# finish is read where there is one: judgments of other makers may lack it.
 RATED = f"""
 CREATE TABLE rated AS
-WITH judged AS (
+WITH told AS (
+    SELECT NULL::VARCHAR AS finish WHERE FALSE UNION ALL BY NAME FROM read_parquet($judgments)
+), judged AS (
     SELECT pair_id, "order", sample, verdict, pair_id IN (FROM labelled) AS is_labelled,
         CASE "order" {" ".join(f"WHEN '{order}' THEN '{order.gold}'" for order in Order)} END AS gold,
+        finish IS NOT DISTINCT FROM '{CUT}' AS is_cut,
         concat_ws(chr(31), $seed, $iteration, pair_id, "order", sample) AS name
-    FROM read_parquet($judgments)
+    FROM told
 ), counted AS (
-    SELECT *, verdict IS NOT DISTINCT FROM gold AS is_right,
-        avg((verdict IS NOT DISTINCT FROM gold)::INT) OVER (PARTITION BY pair_id, "order") AS pass_rate
+    SELECT *, verdict IS NOT DISTINCT FROM gold AS is_right, is_right AND NOT is_cut AS is_sound,
+        avg(is_right::INT) OVER ordered AS pass_rate, bool_or(is_sound) OVER ordered AS has_sound
     FROM judged
+    WINDOW ordered AS (PARTITION BY pair_id, "order")
 ), passed AS (
-    SELECT *, pass_rate > 0 AND pass_rate >= $minimum_pass_rate AS is_passed FROM counted
+    SELECT *, has_sound AND pass_rate >= $minimum_pass_rate AS is_passed FROM counted
 )
 SELECT * EXCLUDE name,
     NOT $require_mirror OR {BOTH_ORDERS} AS is_mirrored,
@@ -51,8 +58,8 @@ WINDOW pair AS (PARTITION BY pair_id)
 ONE_RIGHT = """
 CREATE TABLE ranked AS
 WITH drawn AS (
-    SELECT *, is_right AND is_passed AND is_mirrored AND row_number() OVER (
-        PARTITION BY pair_id, "order", is_right ORDER BY draw, sample
+    SELECT *, is_sound AND is_passed AND is_mirrored AND row_number() OVER (
+        PARTITION BY pair_id, "order", is_sound ORDER BY draw, sample
     ) = 1 AS is_drawn
     FROM rated
 )
@@ -64,6 +71,7 @@ SELECT pair_id, "order", sample, gold, shuffle,
     CASE
         WHEN verdict IS NULL THEN '{Drop.UNPARSED}'
         WHEN verdict <> gold THEN '{Drop.WRONG}'
+        WHEN is_cut THEN '{Drop.TRUNCATED}'
         WHEN NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
         WHEN NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
         WHEN NOT is_drawn THEN '{Drop.NOT_DRAWN}'
@@ -85,7 +93,7 @@ WITH crossed AS (
         md5_number_lower(concat_ws(chr(31), 'contrast', one.draw, other.draw)) AS drawn,
         md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, "order")) AS balance
     FROM rated one JOIN rated other USING (pair_id, "order")
-    WHERE one.is_right AND NOT other.is_right AND one.is_passed AND one.is_mirrored
+    WHERE one.is_sound AND NOT other.is_right AND one.is_passed AND one.is_mirrored
 ), limited AS (
     SELECT * FROM crossed
     QUALIFY row_number() OVER (PARTITION BY pair_id, "order" ORDER BY drawn, sample, rejected) <= $contrasts
@@ -103,7 +111,8 @@ WITH used AS (
 SELECT pair_id, "order", sample, rated.gold, rated.shuffle,
     CASE
         WHEN used.sample IS NOT NULL THEN NULL
-        WHEN pass_rate > 0 AND NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
+        WHEN is_right AND is_cut THEN '{Drop.TRUNCATED}'
+        WHEN has_sound AND NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
         WHEN is_passed AND NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
         WHEN prompts.is_balanced IS NULL THEN '{Drop.NO_CONTRAST}'
         WHEN NOT prompts.is_balanced THEN '{Drop.UNBALANCED}'
