@@ -20,6 +20,8 @@ MEMORY = "64MB"
 """What DuckDB may hold; it spills the rest to the scratch folder."""
 CUT = "length"
 """The engine's word for a judgment that ended at judge.maxTokens."""
+TORN = "CASE WHEN NOT $require_mirror THEN "
+"""Begins what only counts where the two orders of a pair may be torn apart."""
 BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
 
 # The pairs that were not made here, for a share of them.
@@ -49,12 +51,13 @@ WITH told AS (
 SELECT * EXCLUDE name,
     NOT $require_mirror OR {BOTH_ORDERS} AS is_mirrored,
     md5_number_lower('draw' || chr(31) || name) AS draw,
-    md5_number_lower('balance' || chr(31) || name) AS balance,
+    md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, {TORN}"order" END, {TORN}sample END)) AS balance,
     md5_number_lower('shuffle' || chr(31) || name) AS shuffle
 FROM passed
 WINDOW pair AS (PARTITION BY pair_id)
 """  # noqa: S608 - what is put in are words of our own enums
-# SFT: one right judgment an ordered pair, as many that say A as say B.
+# SFT: one right judgment an ordered pair, as many that say A as say B. Where the mirror is required, both orders of a pair have the same
+# place, each among those of its letter, so they are kept or left out together.
 ONE_RIGHT = """
 CREATE TABLE ranked AS
 WITH drawn AS (
@@ -85,21 +88,26 @@ CREATE TABLE kept AS
 SELECT pair_id, "order", sample, NULL::INT AS rejected, row_number() OVER (ORDER BY shuffle, pair_id, "order") - 1 AS place
 FROM selection WHERE dropped IS NULL
 """
-# DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B.
-CONTRASTS = """
+# DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B. A pair may have
+# contrasts in one order only: where the mirror is required, such pairs come last, so that no other pair is torn apart.
+CONTRASTS = f"""
 CREATE TABLE ranked AS
 WITH crossed AS (
     SELECT pair_id, "order", one.gold, one.is_labelled, one.sample, other.sample AS rejected,
         md5_number_lower(concat_ws(chr(31), 'contrast', one.draw, other.draw)) AS drawn,
-        md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, "order")) AS balance
+        md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, {TORN}"order" END)) AS balance
     FROM rated one JOIN rated other USING (pair_id, "order")
     WHERE one.is_sound AND NOT other.is_right AND one.is_passed AND one.is_mirrored
 ), limited AS (
     SELECT * FROM crossed
     QUALIFY row_number() OVER (PARTITION BY pair_id, "order" ORDER BY drawn, sample, rejected) <= $contrasts
 )
-SELECT *, TRUE AS is_drawn, dense_rank() OVER (PARTITION BY is_labelled, gold ORDER BY balance, pair_id) AS place FROM limited
-"""
+SELECT *, TRUE AS is_drawn, dense_rank() OVER (PARTITION BY is_labelled, gold ORDER BY is_alone, balance, pair_id) AS place
+FROM (
+    SELECT *, $require_mirror AND min("order") OVER pair = max("order") OVER pair AS is_alone FROM limited
+    WINDOW pair AS (PARTITION BY pair_id)
+)
+"""  # noqa: S608 - as above
 CONTRASTED = f"""
 CREATE TABLE selection AS
 WITH used AS (
@@ -176,7 +184,7 @@ def select(
         database.execute(ONE_RIGHT_SELECTION)
         database.execute(ONE_RIGHT_KEPT)
     else:
-        database.execute(CONTRASTS, {**names, "contrasts": rules.contrasts})
+        database.execute(CONTRASTS, {**names, "contrasts": rules.contrasts, "require_mirror": rules.recipe.require_mirror})
         _set_sizes(database, rules.share)
         database.execute(CONTRASTED)
         database.execute(CONTRASTED_KEPT)

@@ -205,6 +205,31 @@ def test_labelled_pairs_get_their_share(tmp_path: Path, objective: Row, share: s
     assert counts["judgments"] == 160 == counts["kept"] + sum(drops.values())
 
 
+@pytest.mark.parametrize("objective", [{}, DPO], ids=["sft", "dpo"])
+def test_a_share_is_cut_by_pair_where_the_mirror_is_required(tmp_path: Path, objective: Row) -> None:
+    """With a share of 0.2 five of the twenty labelled pairs are left, each in both orders."""
+    _, _, kept = selected(tmp_path, judgments(EVEN), share="0.2", require_mirror=True, **objective)
+    orders = Counter(row["pair_id"] for row in kept)
+    assert Counter(kind_of(name) for name in orders) == {LABELLED: 5, "variation": 20}
+    assert set(orders.values()) == {2}
+
+
+@pytest.mark.parametrize(("share", "whole", "half"), [("0.625", 10, 4), ("0.8", 5, 0)])
+def test_pairs_with_contrasts_in_one_order_alone_are_left_out_before_others_are_torn(
+    tmp_path: Path, share: str, whole: int, half: int
+) -> None:
+    """Of the synthetic pairs ten have contrasts in both orders, and five in each of them: another judgment is right too."""
+    alone = {3: "BA", 7: "AB"}
+    some = {key: [key[1][0]] * 2 if alone.get(key[0] % 8) == key[1] else said for key, said in EVEN.items()}
+    counts, drops, kept = selected(tmp_path, judgments(some), share=share, require_mirror=True, **DPO)
+    orders = Counter(row["pair_id"] for row in kept)
+    found = Counter((kind_of(name), count) for name, count in orders.items())
+    assert (found[LABELLED, 2], found["variation", 2], found["variation", 1]) == (20, whole, half)
+    assert found[LABELLED, 1] == 0
+    assert {int(name[1:]) % 8 for name, count in orders.items() if count == 1} <= {3, 7}
+    assert counts["judgments"] == 160 == counts["kept"] + sum(drops.values())
+
+
 def test_sources_are_balanced_apart_before_they_are_mixed(tmp_path: Path) -> None:
     """The labelled pairs are right in the order AB only: together the letters could be balanced, each source by itself cannot."""
     some = {key: said for key, said in EVEN.items() if key[0] % 2 or key[1] == "AB"}
