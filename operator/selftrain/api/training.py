@@ -44,10 +44,14 @@ class Train(PodSettings):
     """Peak learning rate of SFT. Source: paper Table 7."""
     dpo_learning_rate: Decimal = "0.000000055"
     """Peak learning rate of DPO. Source: release, for 70 billion parameters; smaller models and adapters take more."""
+    dpo_warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Updates of DPO until the peak. Source: release."""
+    dpo_gradient_clipping: Decimal = "1"
+    """Largest gradient norm in DPO; 0 means none. Source: release."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the learning rate after the warm-up. Source: release."""
     warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 100
-    """Updates until the peak. Source: paper Table 7."""
+    """Updates of SFT until the peak. Source: paper Table 7."""
     final_learning_rate_ratio: Share = "0.2"
     """Learning rate at the end as a share of the peak. Source: paper Table 7."""
     epochs: Annotated[int, Field(ge=1, le=100)] = 2
@@ -66,7 +70,7 @@ class Train(PodSettings):
     adam_beta2: Share = "0.95"
     """AdamW second moment decay. Source: release."""
     gradient_clipping: Decimal = "0"
-    """Largest gradient norm; 0 means none. Source: release, none."""
+    """Largest gradient norm in SFT; 0 means none. Source: release, none."""
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 3
     """DeepSpeed ZeRO stage. The release used fully sharded data parallelism, which is stage 3."""
     offload: Literal["none", "optimizer", "parameters"] = "none"
@@ -81,3 +85,10 @@ class Train(PodSettings):
     """Ranks a pod, one for each GPU."""
     save_every_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     """Updates between full states for resuming. The release saved every 500."""
+
+    def aiming_at(self, objective: Objective) -> "Train":
+        """The settings with those of the objective in place of the ones for SFT."""
+        if objective is Objective.SFT:
+            return self
+        own = {"learning_rate": self.dpo_learning_rate, "warmup_steps": self.dpo_warmup_steps}
+        return self.model_copy(update={**own, "gradient_clipping": self.dpo_gradient_clipping})

@@ -209,8 +209,8 @@ class Select(PodSettings):
     recipe's."""
     require_mirror: bool | None = None
     """Keep an ordered pair only if the same pair passes in the other order too; needs judge.orders both. Absent means the recipe's."""
-    contrasts: Annotated[int, Field(ge=1, le=1024)] = 1
-    """For DPO: pairs of a right and a wrong or unparsed judgment, an ordered pair at most. Source: release, 1; its docstring says 6."""
+    contrasts: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """For DPO: pairs of a right and a wrong or unparsed judgment, an ordered pair at most. Absent means the recipe's."""
 
 
 class Benchmark(ApiModel):
@@ -271,9 +271,9 @@ class Spec(ApiModel):
     """What to run. Everything that defines the result is immutable."""
 
     recipe: Literal["paper", "release", "improved"] = "paper"
-    """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published, release is SFT and then DPO as in
-    the released model, improved adds near misses to the pairs, keeps judgments only where both orders are judged right, and goes on from
-    the judge before on fresh instructions."""
+    """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published; release is SFT and then DPO, as the
+    released model was trained, in one iteration of each (iterations 2, judge.slices 2); improved adds near misses to the pairs, keeps
+    judgments only where both orders are judged right, and goes on from the judge before on fresh instructions."""
     iterations: Annotated[int, Field(ge=1, le=50)] = 5
     """Rounds of judge, select, train and evaluate; may be raised later. Source: paper."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 42
@@ -328,6 +328,7 @@ class Spec(ApiModel):
             first_objective=self.train.first_objective or self.train.objective or preset.first_objective,
             objective=self.train.objective or preset.objective,
             start=self.train.start or preset.start,
+            contrasts=select.contrasts or preset.contrasts,
             slices=self.judge.slices or preset.slices,
         )
 

@@ -13,23 +13,24 @@ from selftrain.api.recipes import RECIPES, Recipe
 COLUMNS = {"pair_id", "order", "sample", "verdict"}
 
 
-def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: int, contrasts: int, kept: Path | None) -> dict[str, Any]:
+def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: int, kept: Path | None) -> dict[str, Any]:
     """Counts and drops by reason, which add up to the judgments; the kept ones' names go to a Parquet file if one is given."""
     from selftrain.workers import selection
 
     with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, selection.open_database(Path(scratch)) as database:
         _check(database, judgments)
-        counts, drops = selection.select(database, judgments, selection.Rules(recipe, seed, iteration, contrasts))
+        counts, drops = selection.select(database, judgments, selection.Rules(recipe, seed, iteration))
         if kept is not None:
             database.sql('SELECT pair_id, "order", sample FROM selection WHERE dropped IS NULL ORDER BY shuffle').write_parquet(str(kept))
     return {"recipe": asdict(recipe), "objective": recipe.objective_of(iteration), "counts": counts, "drops": drops}
 
 
-def recipe_of(name: str, minimum_pass_rate: str | None, *, require_mirror: bool | None) -> Recipe:
+def recipe_of(name: str, minimum_pass_rate: str | None, contrasts: int | None, *, require_mirror: bool | None) -> Recipe:
     """A preset with what was said on the command line."""
     preset = RECIPES[name]
     return replace(
         preset,
+        contrasts=preset.contrasts if contrasts is None else contrasts,
         minimum_pass_rate=preset.minimum_pass_rate if minimum_pass_rate is None else minimum_pass_rate,
         require_mirror=preset.require_mirror if require_mirror is None else require_mirror,
     )

@@ -159,8 +159,6 @@ class Rules:
     recipe: Recipe
     seed: int
     iteration: int
-    contrasts: int = 1
-    """DPO's pairs of judgments an ordered pair, at most."""
     share: Fraction | None = None
     """Of labelled ones among the kept ordered pairs; None takes them as they come."""
 
@@ -184,7 +182,7 @@ def select(
         database.execute(ONE_RIGHT_SELECTION)
         database.execute(ONE_RIGHT_KEPT)
     else:
-        database.execute(CONTRASTS, {**names, "contrasts": rules.contrasts, "require_mirror": rules.recipe.require_mirror})
+        database.execute(CONTRASTS, {**names, "contrasts": rules.recipe.contrasts, "require_mirror": rules.recipe.require_mirror})
         _set_sizes(database, rules.share)
         database.execute(CONTRASTED)
         database.execute(CONTRASTED_KEPT)

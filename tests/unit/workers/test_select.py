@@ -65,8 +65,7 @@ def selected(
         for name in names
     ]
     write_table(pairs, PAIRS, folder / "pairs")
-    contrasts = rules.pop("contrasts", 1)
-    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, contrasts, Fraction(share) if share else None)
+    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, Fraction(share) if share else None)
     with selection.open_database(folder) as database:
         counts, drops = selection.select(database, parts, asked, [folder / "pairs"])
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
