@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from selftrain.api.base import ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
+from selftrain.api.base import ABOVE_ZERO, ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
 from selftrain.api.instructions import Classify, Instructions
+from selftrain.api.patience import Deadlines, Retries
 from selftrain.api.pods import PodSettings
 from selftrain.api.prompts import Prompts
 from selftrain.api.recipes import RECIPES, NegativeKind, Recipe
@@ -140,8 +141,8 @@ class SamplingStage(PodSettings):
     """What the vLLM stages share."""
 
     temperature: Decimal = "0.7"
-    """Sampling temperature. Source: release README."""
-    top_p: Share = "0.9"
+    """Sampling temperature; 0 takes the likeliest token always, so several samples would be equal. Source: release README."""
+    top_p: Annotated[Share, ABOVE_ZERO] = "0.9"
     """Nucleus of the sampling. Source: release README. On CPUs 1.0 is twice as fast."""
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 4096
     """Longest completion in tokens. Source: release README."""
@@ -245,26 +246,6 @@ class Evaluate(SamplingStage):
     """Judgments a pair and order by which the seed is scored once more, on benchmarks with one vote: a judge worth its training beats
     the seed's majority too. Absent means not, since it costs as much as so many evaluations; the paper shows votes of its last judge
     alone."""
-
-
-class Deadlines(ApiModel):
-    """When to stop waiting. Raising one lets a stalled run go on."""
-
-    pending_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 3600
-    """Longest time until a pod of a stage runs."""
-    stage_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
-    """Longest time of one attempt of a stage."""
-    run_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
-    """Longest time from the start of the run to its end."""
-
-
-class Retries(ApiModel):
-    """How often failures that are not the author's are tried again. Evictions and drains are not counted."""
-
-    attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    """Jobs for one stage, the first included."""
-    pod_failures: Annotated[int, Field(ge=0, le=1000)] = 3
-    """Failed pods within one Job (for sharded stages: within one index)."""
 
 
 class Spec(ApiModel):
@@ -380,6 +361,14 @@ def _fits(stage: str) -> Callable[[Spec], bool]:
     return holds
 
 
+def _is_greedy(stage: SamplingStage) -> bool:
+    return float(stage.temperature) == 0
+
+
+def _votes(evaluate: Evaluate) -> bool:
+    return evaluate.seed_votes is not None or any(benchmark.votes > 1 for benchmark in evaluate.benchmarks)
+
+
 def _resolved(field: str, of: Callable[[Recipe], bool | int], own: str | None = None) -> str:
     """CEL for a field that a recipe chooses where it is absent; `own` is what is made of it where it is not."""
     presets = ", ".join(f"'{name}': {json.dumps(of(recipe))}" for name, recipe in RECIPES.items())
@@ -440,6 +429,21 @@ RULES = (
         f"{_resolved('generate.answers', lambda recipe: recipe.answers)} > 1 || !{_tries(NegativeKind.DISAGREEMENT)}",
         "generate.negatives: disagreement needs generate.answers above 1",
         lambda spec: spec.resolved.answers > 1 or NegativeKind.DISAGREEMENT not in spec.resolved.negatives,
+    ),
+    Rule(
+        f"double(self.generate.temperature) > 0.0 || {_resolved('generate.answers', lambda recipe: recipe.answers)} == 1",
+        "generate.answers above 1 needs generate.temperature above 0",
+        lambda spec: not _is_greedy(spec.generate) or spec.resolved.answers == 1,
+    ),
+    Rule(
+        "double(self.judge.temperature) > 0.0 || self.judge.samples == 1",
+        "judge.samples above 1 needs judge.temperature above 0",
+        lambda spec: not _is_greedy(spec.judge) or spec.judge.samples == 1,
+    ),
+    Rule(
+        "double(self.evaluate.temperature) > 0.0 || !has(self.evaluate.seedVotes) && self.evaluate.benchmarks.all(b, b.votes == 1)",
+        "evaluate.seedVotes and votes above 1 need evaluate.temperature above 0",
+        lambda spec: not _is_greedy(spec.evaluate) or not _votes(spec.evaluate),
     ),
     Rule(
         f"has(self.weaker) == {_tries(NegativeKind.WEAKER)}",
