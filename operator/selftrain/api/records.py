@@ -47,7 +47,7 @@ class Drop(StrEnum):
     TIE = "tie"
     """generate, evaluate: people call neither answer of a pair better"""
     NO_TEXT = "no-text"
-    """instructions: the field is missing or empty"""
+    """instructions: the field is missing or empty, or what is said is not text alone"""
     MULTI_TURN = "multi-turn"
     """instructions: a conversation in which the person speaks more than once"""
     FILTERED = "filtered"

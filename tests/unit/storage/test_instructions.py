@@ -165,6 +165,49 @@ def test_another_spelling_of_conversations(tmp_path: Path) -> None:
     assert read_instructions(as_lines(tmp_path / "file", [{"conversations": turns}]), "conversations")[0][0].text == "one"
 
 
+OASST = {"chat": {"text": "text", "person": ["prompter"]}}
+SPOKEN = {"chat": {"role": "speaker", "text": "says", "person": ["Customer"]}}
+
+
+@WRITERS
+@pytest.mark.parametrize(
+    ("fields", "turns"),
+    [
+        (OASST, talk("one", "answer", names=("prompter", "assistant"), keys=("role", "text"))),
+        (SPOKEN, talk("one", "answer", names=("customer", "agent"), keys=("speaker", "says"))),
+        ({"chat": {}}, talk("one", "answer", names=("User", "Assistant"))),
+        ({}, talk("one", "answer", names=("HUMAN", "gpt"), keys=("from", "value"))),
+    ],
+)
+def test_a_mapping_says_how_conversations_are_written(
+    tmp_path: Path, write: Writer, fields: dict[str, Any], turns: list[dict[str, str]]
+) -> None:
+    rows, drops = read_instructions(write(tmp_path / "file", [{"m": turns}]), "m", **fields)
+    assert ([row.text for row in rows], drops) == (["one"], {})
+
+
+def test_a_mapping_stands_in_place_of_the_usual_names(tmp_path: Path) -> None:
+    path = as_lines(tmp_path / "file", [{"text": talk("one", "answer")}])
+    for chat in ({"role": "speaker"}, {"text": "says"}, {"person": ["prompter"]}):
+        with pytest.raises(UserError, match="none of its 1 rows has text") as caught:
+            read_instructions(path, "text", chat=chat)
+        assert "chat" in caught.value.fix
+
+
+def parts(*texts: str | None) -> list[dict[str, Any]]:
+    """OpenAI's parts; None is a picture."""
+    picture = {"type": "image_url", "text": None, "image_url": {"url": "https://"}}
+    return [picture if text is None else {"type": "text", "text": text, "image_url": None} for text in texts]
+
+
+@WRITERS
+def test_what_is_said_may_come_in_parts(tmp_path: Path, write: Writer) -> None:
+    asked = [parts("What is", "this?"), parts("What is this?", None), parts()]
+    path = write(tmp_path / "file", ({"messages": [{"role": "user", "content": content}]} for content in asked))
+    rows, drops = read_instructions(path, "messages")
+    assert ([row.text for row in rows], drops) == (["What is\nthis?"], {Drop.NO_TEXT: 2})
+
+
 FIRST = "Tell me in a few sentences why the sky is blue on a clear day and red in the evening."
 MIXED = [FIRST, "Warum ist der Himmel blau?", FIRST.upper(), "Warum ist der Himmel blau?", FIRST, "Why is grass green?", None]
 
