@@ -18,7 +18,10 @@ class Turn(NamedTuple):
 
 
 def instruction_in(messages: Sequence[Mapping[str, Any]], chat: Chat, multi_turn: MultiTurn) -> str | Drop:
-    """What the person asks for. All that follows the person's last turn is an answer and left out."""
+    """What the person asks for. All that follows the person's last turn is an answer and left out.
+
+    A question that nothing stands before is the instruction as it is, however conversations are shown.
+    """
     turns = [_turn(message, chat) for message in messages]
     asked = [place for place, turn in enumerate(turns) if turn.speaker == USER]
     if not asked:
@@ -26,12 +29,13 @@ def instruction_in(messages: Sequence[Mapping[str, Any]], chat: Chat, multi_turn
     if len(asked) > 1 and multi_turn is MultiTurn.DROP:
         return Drop.MULTI_TURN
     last = asked[-1]
-    shown = turns[: last + 1] if len(asked) > 1 and multi_turn is MultiTurn.RENDER else turns[last : last + 1]
+    shown = turns[: last + 1] if multi_turn is MultiTurn.RENDER else turns[last : last + 1]
     texts = [turn.text for turn in shown if turn.text is not None]
     if len(texts) < len(shown) or not texts[-1].strip():
         return Drop.NO_TEXT
-    if len(texts) == 1:
-        return texts[0]
+    is_alone = len(asked) == 1 and not any(text.strip() for text in texts[:-1])
+    if is_alone or multi_turn is not MultiTurn.RENDER:
+        return texts[-1]
     return "\n\n".join(f"{turn.speaker}: {text.strip()}" for turn, text in zip(shown, texts, strict=True))
 
 

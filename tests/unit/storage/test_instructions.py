@@ -295,6 +295,31 @@ def test_a_system_message_is_not_the_assistants(tmp_path: Path) -> None:
     assert row.text == "System: be brief\n\nUser: one\n\nAssistant: answer\n\nUser: two"
 
 
+SYSTEM, GREETING = {"role": "system", "content": "be brief"}, {"role": "assistant", "content": "Hello!"}
+
+
+@pytest.mark.parametrize(
+    ("before", "rendered"),
+    [
+        ([], " one "),
+        ([{"role": "system", "content": " "}], " one "),
+        ([SYSTEM], "System: be brief\n\nUser: one"),
+        ([GREETING], "Assistant: Hello!\n\nUser: one"),
+        ([SYSTEM, GREETING], "System: be brief\n\nAssistant: Hello!\n\nUser: one"),
+    ],
+)
+def test_what_stands_before_a_single_question_is_rendered_with_it(tmp_path: Path, before: list[dict[str, str]], rendered: str) -> None:
+    path = as_lines(tmp_path / "file", [{"messages": [*before, *talk(" one ", "answer")]}])
+    texts = {how: read_instructions(path, "messages", multiTurn=how)[0][0].text for how in ("drop", "last", "render")}
+    assert texts == {"drop": " one ", "last": " one ", "render": rendered}
+
+
+@pytest.mark.parametrize("how", ["drop", "last", "render"])
+def test_a_question_without_words_is_no_instruction_whatever_stands_before(tmp_path: Path, how: str) -> None:
+    path = as_lines(tmp_path / "file", [{"m": [SYSTEM, *talk(" ", "answer")]}, {"m": talk("one", "answer")}])
+    assert read_instructions(path, "m", multiTurn=how)[1] == {Drop.NO_TEXT: 1}
+
+
 def test_several_files_are_one(tmp_path: Path) -> None:
     one = as_parquet(tmp_path / "one", [{"text": text} for text in ("a", "b", "")])
     other = as_lines(tmp_path / "other", [{"text": text} for text in ("b", "c", "d")])
