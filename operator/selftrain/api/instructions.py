@@ -38,7 +38,7 @@ class Filter(ApiModel):
     column: Annotated[str, Field(min_length=1, max_length=128)]
     """Name of the column, for example language."""
     equals: Annotated[str, Field(max_length=256)]
-    """Its value as text, for example English."""
+    """Its value as text, for example English; true or false for a boolean."""
 
 
 class Category(StrEnum):

@@ -76,7 +76,7 @@ class Sieve:
 
 
 def _text(row: Mapping[str, Any], source: Instructions, place: str) -> str | Drop:
-    if any(str(row.get(condition.column)) != condition.equals for condition in source.where):
+    if not all(_is(row.get(condition.column), condition.equals) for condition in source.where):
         return Drop.FILTERED
     value = row.get(source.text_field)
     if value is None:
@@ -87,6 +87,11 @@ def _text(row: Mapping[str, Any], source: Instructions, place: str) -> str | Dro
         what = f"{source.text_field} is no text and no conversation but {type(value).__name__}"
         raise invalid(Reason.INSTRUCTIONS_INVALID, f"{place}: {what}")
     return value if isinstance(value, Drop) or value.strip() else Drop.NO_TEXT
+
+
+def _is(value: object, wanted: str) -> bool:
+    """Booleans are spelled as in JSON or as in Python."""
+    return str(value).lower() == wanted.lower() if isinstance(value, bool) else str(value) == wanted
 
 
 def _none(source: Instructions, drops: Mapping[Drop, int]) -> UserError:

@@ -258,7 +258,7 @@ def wildchat(role: str, content: str) -> dict[str, Any]:
 ENGLISH = [{"column": "language", "equals": "English"}]
 PUBLISHED: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "WildChat": (
-        {"textField": "conversation", "where": [*ENGLISH, {"column": "toxic", "equals": "False"}]},
+        {"textField": "conversation", "where": [*ENGLISH, {"column": "toxic", "equals": "false"}]},
         [
             {"conversation": [wildchat("user", text), wildchat("assistant", "Sure.")], "language": language, "toxic": toxic, "turn": 1}
             for text, language, toxic in [("Why?", "English", False), ("Warum?", "German", False), ("Bad?", "English", True)]
@@ -329,10 +329,11 @@ def test_several_files_are_one(tmp_path: Path) -> None:
 
 
 @WRITERS
-def test_rows_are_chosen_by_other_columns(tmp_path: Path, write: Writer) -> None:
+@pytest.mark.parametrize("no", ["false", "False"])
+def test_rows_are_chosen_by_other_columns(tmp_path: Path, write: Writer, no: str) -> None:
     languages = [("a", "English", False), ("b", "German", False), ("c", "English", True), ("d", None, False)]
     path = write(tmp_path / "file", ({"text": text, "language": language, "toxic": toxic} for text, language, toxic in languages))
-    where = [{"column": "language", "equals": "English"}, {"column": "toxic", "equals": "False"}]
+    where = [{"column": "language", "equals": "English"}, {"column": "toxic", "equals": no}]
     rows, drops = read_instructions(path, "text", where=where)
     assert [row.text for row in rows] == ["a"]
     assert drops == {Drop.FILTERED: 3}
