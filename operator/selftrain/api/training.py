@@ -22,7 +22,8 @@ class Lora(ApiModel):
     """Share of an adapter's inputs that is left out at random."""
     target_modules: Annotated[list[ModuleName], Field(min_length=1, max_length=64)] | None = None
     """Names of the linear layers that get an adapter, each with or without those of the modules around it (q_proj or
-    layers.0.self_attn.q_proj). Absent means all linear layers but the output layer."""
+    layers.0.self_attn.q_proj). Absent means all linear layers but the output layer. Experts that transformers keeps as one tensor, as
+    Mixtral's and Qwen3-MoE's are, are no linear layers: of such models attention alone gets adapters."""
 
 
 class Train(PodSettings):
