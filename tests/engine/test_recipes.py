@@ -28,7 +28,8 @@ def rows(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def test_the_release_learns_preferences_from_its_first_judge_on_instructions_of_their_own(tmp_path: Path) -> None:
-    found = carried_out(tmp_path, recipe="release", iterations=2)
+    judge = {"samples": 4, "topP": "1", "maxTokens": 48, "maxModelLength": 1024, "maxSequences": 8, "shards": 8, "slices": 2}
+    found = carried_out(tmp_path, recipe="release", iterations=2, judge=judge)
     learnt = [rows(tmp_path, found[Step(iteration, Stage.SELECT)]) for iteration in (1, 2)]
     assert learnt[0]
     assert all(row["rejected"] is None for row in learnt[0]), "SFT first"

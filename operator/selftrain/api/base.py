@@ -1,6 +1,6 @@
 """The common base of every type in the API, and the string formats they share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -35,6 +35,30 @@ Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([munkKMGTPE]|[KMGTP
 
 SINCE = Field(exclude_if=lambda value: value is None)
 """Marks a field that came after the first runs. Left out where it is not set, it does not change the digest of a run under way."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Marks a decimal with a bound that leaves out its own end, as CEL for the API server and as Python for local runs."""
+
+    cel: str
+    message: str
+    holds: Callable[[float], bool]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "x-kubernetes-validations": [{"rule": self.cel, "message": self.message}]}
+
+    def _checked(self, value: str) -> str:
+        if not self.holds(float(value)):
+            raise ValueError(self.message)
+        return value
+
+
+ABOVE_ZERO = Bound("double(self) > 0.0", "must be above 0", lambda value: value > 0)
+BELOW_ONE = Bound("double(self) < 1.0", "must be below 1", lambda value: value < 1)
 
 
 @dataclass(frozen=True)

@@ -102,11 +102,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.INSTRUCTIONS_NOT_READABLE: ("The instructions may not be read with the given credentials.", "Grant read access to the object."),
     Reason.INSTRUCTIONS_INVALID: (
         "The instructions have no such text field, no usable row, or are not UTF-8.",
-        "Correct the file or spec.instructions.textField.",
+        "Correct the file, or textField or chat of spec.instructions.",
     ),
     Reason.LABELLED_NOT_FOUND: ("Nothing that may be read lies at spec.labelled.uri.", "Correct the URI, upload the file or grant access."),
     Reason.LABELLED_INVALID: (
-        "The labelled pairs lack a column or a side, both sides are equal, or two rows share an id.",
+        "The labelled pairs lack a column or a side, two rows share an id, or no pair can be learnt from.",
         "Correct the file; the message names column and row.",
     ),
     Reason.BENCHMARK_NOT_FOUND: ("Nothing lies at the benchmark's URI.", "Correct the URI or upload the file."),

@@ -21,13 +21,24 @@ class MultiTurn(StrEnum):
     """the instruction is the person's last turn alone, as in the release: it may make no sense without the others"""
 
 
+class Chat(ApiModel):
+    """How a conversation is written down, where it is not as OpenAI and ShareGPT do. Upper and lower case of names that speak are one."""
+
+    role: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """Field of a message that says who speaks. Absent means role, or else from."""
+    text: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """Field of a message with what is said. Absent means content, or else value."""
+    person: Annotated[list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=1, max_length=16)] = ["user", "human"]
+    """What the person is called. Who is called system is the system, and everybody else the assistant."""
+
+
 class Filter(ApiModel):
     """A column that must have a value."""
 
     column: Annotated[str, Field(min_length=1, max_length=128)]
     """Name of the column, for example language."""
     equals: Annotated[str, Field(max_length=256)]
-    """Its value as text, for example English."""
+    """Its value as text, for example English; true or false for a boolean."""
 
 
 class Category(StrEnum):
@@ -85,10 +96,13 @@ class Instructions(ApiModel):
     read in the order of their names."""
     text_field: Annotated[str, Field(min_length=1, max_length=128)] = "instruction"
     """Column with the instruction: a text, or a conversation as a list of messages with role and content (OpenAI's form, as in
-    WildChat) or from and value (ShareGPT's), whose first answer and all that follows is left out."""
+    WildChat) or from and value (ShareGPT's); see chat for others. What follows the person's last turn is an answer and left out."""
     multi_turn: MultiTurn = MultiTurn.DROP
-    """Conversations in which the person speaks more than once are left out (drop), shown as a whole (render) or cut down to the last
-    turn (last). Source: release, last."""
+    """Conversations in which the person speaks more than once are left out (drop), shown up to the person's last turn (render) or cut
+    down to that turn (last). What stands before a single question, such as a system prompt, is shown by render alone. Source: release,
+    last."""
+    chat: Annotated[Chat | None, SINCE] = None
+    """How conversations are written down. Absent means as OpenAI or ShareGPT do."""
     where: Annotated[list[Filter], Field(max_length=8), KeyedBy("column")] = []
     """Use only rows whose columns have these values; the others are counted as filtered."""
     limit: Count | None = None

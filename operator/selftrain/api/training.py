@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from selftrain.api.base import ApiModel, Decimal, Share
+from selftrain.api.base import ABOVE_ZERO, BELOW_ONE, ApiModel, Decimal, Share
 from selftrain.api.pods import PodSettings
 from selftrain.api.recipes import Objective, Start
 
@@ -18,11 +18,12 @@ class Lora(ApiModel):
     """Rank of an adapter."""
     alpha: Annotated[int, Field(ge=1, le=4096)] = 32
     """What an adapter adds is multiplied by alpha / rank."""
-    dropout: Share = "0"
+    dropout: Annotated[Share, BELOW_ONE] = "0"
     """Share of an adapter's inputs that is left out at random."""
     target_modules: Annotated[list[ModuleName], Field(min_length=1, max_length=64)] | None = None
     """Names of the linear layers that get an adapter, each with or without those of the modules around it (q_proj or
-    layers.0.self_attn.q_proj). Absent means all linear layers but the output layer."""
+    layers.0.self_attn.q_proj). Absent means all linear layers but the output layer. Experts that transformers keeps as one tensor, as
+    Mixtral's and Qwen3-MoE's are, are no linear layers: of such models attention alone gets adapters."""
 
 
 class Train(PodSettings):
@@ -40,14 +41,18 @@ class Train(PodSettings):
     """DPO: weight of the distance to the reference. Source: release."""
     dpo_nll_scale: Decimal = "1.5"
     """DPO: weight of the better judgments' negative log-likelihood beside it, a token. Source: release."""
-    learning_rate: Decimal = "0.000001"
+    learning_rate: Annotated[Decimal, ABOVE_ZERO] = "0.000001"
     """Peak learning rate of SFT. Source: paper Table 7."""
-    dpo_learning_rate: Decimal = "0.000000055"
+    dpo_learning_rate: Annotated[Decimal, ABOVE_ZERO] = "0.000000055"
     """Peak learning rate of DPO. Source: release, for 70 billion parameters; smaller models and adapters take more."""
+    dpo_warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Updates of DPO until the peak. Source: release."""
+    dpo_gradient_clipping: Decimal = "1"
+    """Largest gradient norm in DPO; 0 means none. Source: release."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the learning rate after the warm-up. Source: release."""
     warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 100
-    """Updates until the peak. Source: paper Table 7."""
+    """Updates of SFT until the peak. Source: paper Table 7."""
     final_learning_rate_ratio: Share = "0.2"
     """Learning rate at the end as a share of the peak. Source: paper Table 7."""
     epochs: Annotated[int, Field(ge=1, le=100)] = 2
@@ -61,12 +66,12 @@ class Train(PodSettings):
     cut off they would lose their verdict or what it is about. Source: release."""
     weight_decay: Decimal = "0.1"
     """AdamW weight decay. Source: release."""
-    adam_beta1: Share = "0.9"
+    adam_beta1: Annotated[Share, BELOW_ONE] = "0.9"
     """AdamW first moment decay. Source: release."""
-    adam_beta2: Share = "0.95"
+    adam_beta2: Annotated[Share, BELOW_ONE] = "0.95"
     """AdamW second moment decay. Source: release."""
     gradient_clipping: Decimal = "0"
-    """Largest gradient norm; 0 means none. Source: release, none."""
+    """Largest gradient norm in SFT; 0 means none. Source: release, none."""
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 3
     """DeepSpeed ZeRO stage. The release used fully sharded data parallelism, which is stage 3."""
     offload: Literal["none", "optimizer", "parameters"] = "none"
@@ -81,3 +86,10 @@ class Train(PodSettings):
     """Ranks a pod, one for each GPU."""
     save_every_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 100
     """Updates between full states for resuming. The release saved every 500."""
+
+    def aiming_at(self, objective: Objective) -> "Train":
+        """The settings with those of the objective in place of the ones for SFT."""
+        if objective is Objective.SFT:
+            return self
+        own = {"learning_rate": self.dpo_learning_rate, "warmup_steps": self.dpo_warmup_steps}
+        return self.model_copy(update={**own, "gradient_clipping": self.dpo_gradient_clipping})

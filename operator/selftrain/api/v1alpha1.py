@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from selftrain.api.base import ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
+from selftrain.api.base import ABOVE_ZERO, ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
 from selftrain.api.instructions import Classify, Instructions
+from selftrain.api.patience import Deadlines, Retries
 from selftrain.api.pods import PodSettings
 from selftrain.api.prompts import Prompts
 from selftrain.api.recipes import RECIPES, NegativeKind, Recipe
@@ -104,12 +105,15 @@ class Labelled(ApiModel):
     uri: InputUri
     """Parquet or JSON in the given format, at the same kinds of places as the instructions."""
     format: PairFormat = PairFormat.PAIRS
-    """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published."""
+    """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published. In each of them, pairs
+    without a winner (HelpSteer2's equal marks, PPE's ties) and those of answers that are equal but for case and spacing are left out and
+    counted, and a missing side is an error."""
     limit: Count | None = None
-    """Use the first so many pairs; absent means all."""
+    """Use the first so many of the other pairs; absent means all."""
     share: Share | None = None
     """Share of labelled pairs among the ordered pairs in every training set, each source balanced on its own: of the source that is there
-    in excess, some are left out and counted as not mixed. Needs instructions. Absent means as they come."""
+    in excess, some are left out and counted as not mixed, in both orders where select.requireMirror is true. Needs instructions. Absent
+    means as they come."""
 
 
 class EngineArgument(ApiModel):
@@ -137,8 +141,8 @@ class SamplingStage(PodSettings):
     """What the vLLM stages share."""
 
     temperature: Decimal = "0.7"
-    """Sampling temperature. Source: release README."""
-    top_p: Share = "0.9"
+    """Sampling temperature; 0 takes the likeliest token always, so several samples would be equal. Source: release README."""
+    top_p: Annotated[Share, ABOVE_ZERO] = "0.9"
     """Nucleus of the sampling. Source: release README. On CPUs 1.0 is twice as fast."""
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 4096
     """Longest completion in tokens. Source: release README."""
@@ -195,15 +199,19 @@ class Judge(SamplingStage):
 
 
 class Select(PodSettings):
-    """Keeps one correct judgment an ordered pair, drawn at random, and balances the verdicts A and B (paper)."""
+    """Keeps one correct judgment an ordered pair, drawn at random, and balances the verdicts A and B (paper).
+
+    A correct judgment that judge.maxTokens cut off is not kept and counted as truncated: who learns it learns to go on after the verdict.
+    The released code keeps it. For DPO it is no worse judgment either, while a wrong one or one without a verdict is, cut off or not.
+    """
 
     minimum_pass_rate: Share | None = None
     """Keep an ordered pair only if at least this share of its judgments is right: luck gets through a single one. Absent means the
     recipe's."""
     require_mirror: bool | None = None
     """Keep an ordered pair only if the same pair passes in the other order too; needs judge.orders both. Absent means the recipe's."""
-    contrasts: Annotated[int, Field(ge=1, le=1024)] = 1
-    """For DPO: pairs of a right and a wrong or unparsed judgment, an ordered pair at most. Source: release, 1; its docstring says 6."""
+    contrasts: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """For DPO: pairs of a right and a wrong or unparsed judgment, an ordered pair at most. Absent means the recipe's."""
 
 
 class Benchmark(ApiModel):
@@ -240,33 +248,13 @@ class Evaluate(SamplingStage):
     the last judge."""
 
 
-class Deadlines(ApiModel):
-    """When to stop waiting. Raising one lets a stalled run go on."""
-
-    pending_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 3600
-    """Longest time until a pod of a stage runs."""
-    stage_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
-    """Longest time of one attempt of a stage."""
-    run_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
-    """Longest time from the start of the run to its end."""
-
-
-class Retries(ApiModel):
-    """How often failures that are not the author's are tried again. Evictions and drains are not counted."""
-
-    attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    """Jobs for one stage, the first included."""
-    pod_failures: Annotated[int, Field(ge=0, le=1000)] = 3
-    """Failed pods within one Job (for sharded stages: within one index)."""
-
-
 class Spec(ApiModel):
     """What to run. Everything that defines the result is immutable."""
 
     recipe: Literal["paper", "release", "improved"] = "paper"
-    """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published, release is SFT and then DPO as in
-    the released model, improved adds near misses to the pairs, keeps judgments only where both orders are judged right, and goes on from
-    the judge before on fresh instructions."""
+    """Preset of the method for the fields that say so: paper is Self-Taught Evaluators as published; release is SFT and then DPO, as the
+    released model was trained, in one iteration of each (iterations 2, judge.slices 2); improved adds near misses to the pairs, keeps
+    judgments only where both orders are judged right, and goes on from the judge before on fresh instructions."""
     iterations: Annotated[int, Field(ge=1, le=50)] = 5
     """Rounds of judge, select, train and evaluate; may be raised later. Source: paper."""
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 42
@@ -321,6 +309,7 @@ class Spec(ApiModel):
             first_objective=self.train.first_objective or self.train.objective or preset.first_objective,
             objective=self.train.objective or preset.objective,
             start=self.train.start or preset.start,
+            contrasts=select.contrasts or preset.contrasts,
             slices=self.judge.slices or preset.slices,
         )
 
@@ -374,6 +363,14 @@ def _fits(stage: str) -> Callable[[Spec], bool]:
         return settings.max_model_length is None or settings.max_model_length > settings.max_tokens
 
     return holds
+
+
+def _is_greedy(stage: SamplingStage) -> bool:
+    return float(stage.temperature) == 0
+
+
+def _votes(evaluate: Evaluate) -> bool:
+    return any(benchmark.votes > 1 or evaluate.majority_of > 1 for benchmark in evaluate.benchmarks)
 
 
 def _resolved(field: str, of: Callable[[Recipe], bool | int], own: str | None = None) -> str:
@@ -436,6 +433,21 @@ RULES = (
         f"{_resolved('generate.answers', lambda recipe: recipe.answers)} > 1 || !{_tries(NegativeKind.DISAGREEMENT)}",
         "generate.negatives: disagreement needs generate.answers above 1",
         lambda spec: spec.resolved.answers > 1 or NegativeKind.DISAGREEMENT not in spec.resolved.negatives,
+    ),
+    Rule(
+        f"double(self.generate.temperature) > 0.0 || {_resolved('generate.answers', lambda recipe: recipe.answers)} == 1",
+        "generate.answers above 1 needs generate.temperature above 0",
+        lambda spec: not _is_greedy(spec.generate) or spec.resolved.answers == 1,
+    ),
+    Rule(
+        "double(self.judge.temperature) > 0.0 || self.judge.samples == 1",
+        "judge.samples above 1 needs judge.temperature above 0",
+        lambda spec: not _is_greedy(spec.judge) or spec.judge.samples == 1,
+    ),
+    Rule(
+        "double(self.evaluate.temperature) > 0.0 || self.evaluate.benchmarks.all(b, b.votes == 1 && self.evaluate.majorityOf == 1)",
+        "votes and evaluate.majorityOf above 1 need evaluate.temperature above 0",
+        lambda spec: not _is_greedy(spec.evaluate) or not _votes(spec.evaluate),
     ),
     Rule(
         f"has(self.weaker) == {_tries(NegativeKind.WEAKER)}",

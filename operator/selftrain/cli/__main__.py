@@ -82,7 +82,7 @@ def _add_select(select: argparse.ArgumentParser) -> None:
     select.add_argument(
         "--iteration", type=_positive, default=1, help="takes part in the draw, as in a run; some recipes learn otherwise in the first"
     )
-    select.add_argument("--contrasts", type=_positive, default=1, help="for DPO: most pairs of judgments an ordered pair")
+    select.add_argument("--contrasts", type=_positive, help="instead of the recipe's: for DPO, most pairs of judgments an ordered pair")
     select.add_argument("--kept", type=Path, help="write pair_id, order and sample of the kept judgments to this Parquet file")
     select.set_defaults(run=_select)
 
@@ -136,8 +136,8 @@ def _select(options: argparse.Namespace) -> int:
     from selftrain.cli.rows import say
     from selftrain.cli.select import recipe_of, select
 
-    recipe = recipe_of(options.recipe, options.minimum_pass_rate, require_mirror=options.require_mirror)
-    own = {name: getattr(options, name) for name in ("seed", "iteration", "contrasts", "kept")}
+    recipe = recipe_of(options.recipe, options.minimum_pass_rate, options.contrasts, require_mirror=options.require_mirror)
+    own = {name: getattr(options, name) for name in ("seed", "iteration", "kept")}
     say(select(options.judgments, recipe, **own))
     return 0
 

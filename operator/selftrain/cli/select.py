@@ -19,6 +19,8 @@ COLUMNS = {
     "verdict": (TEXT | {'"NULL"'}, "text"),  # a column of nulls alone may have no type
 }
 """What is needed, in DuckDB's words and in ours."""
+FINISH = "finish"
+"""A column that may be absent."""
 NARROW = 'pair_id::VARCHAR AS pair_id, "order", sample, verdict::VARCHAR AS verdict'
 WRONG = """
 SELECT CASE
@@ -34,7 +36,7 @@ SELECT pair_id, "order", sample FROM read_parquet($judgments) GROUP BY ALL HAVIN
 """
 
 
-def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: int, contrasts: int, kept: Path | None) -> dict[str, Any]:
+def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: int, kept: Path | None) -> dict[str, Any]:
     """Counts and drops by reason, which add up to the judgments; the kept ones' names go to a Parquet file if one is given."""
     from selftrain.workers import selection
 
@@ -44,17 +46,18 @@ def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: i
     with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, selection.open_database(Path(scratch)) as database:
         copies = [_checked(database, path, Path(scratch) / f"judgments-{number}") for number, path in enumerate(judgments)]
         _refuse_twice(database, copies)
-        counts, drops = selection.select(database, copies, selection.Rules(recipe, seed, iteration, contrasts))
+        counts, drops = selection.select(database, copies, selection.Rules(recipe, seed, iteration))
         if kept is not None:
             database.sql('SELECT pair_id, "order", sample FROM selection WHERE dropped IS NULL ORDER BY shuffle').write_parquet(str(kept))
     return {"recipe": asdict(recipe), "objective": recipe.objective_of(iteration), "counts": counts, "drops": drops}
 
 
-def recipe_of(name: str, minimum_pass_rate: str | None, *, require_mirror: bool | None) -> Recipe:
+def recipe_of(name: str, minimum_pass_rate: str | None, contrasts: int | None, *, require_mirror: bool | None) -> Recipe:
     """A preset with what was said on the command line."""
     preset = RECIPES[name]
     return replace(
         preset,
+        contrasts=preset.contrasts if contrasts is None else contrasts,
         minimum_pass_rate=preset.minimum_pass_rate if minimum_pass_rate is None else minimum_pass_rate,
         require_mirror=preset.require_mirror if require_mirror is None else require_mirror,
     )
@@ -74,7 +77,7 @@ def _checked(database: Any, path: Path, copy: Path) -> Path:  # noqa: ANN401 - D
                 raise _bad(path, f"there is no column {name}, only {', '.join(table.columns[:20])}")
             if types[name] not in allowed:
                 raise _bad(path, f"column {name} has {types[name]}, not {words}")
-        table.project(NARROW).write_parquet(str(copy))
+        table.project(f"{NARROW}, {FINISH}::VARCHAR AS {FINISH}" if FINISH in types else NARROW).write_parquet(str(copy))
     except duckdb.Error as error:
         raise _bad(path, str(error).splitlines()[0]) from error
     if wrong := database.execute(WRONG, {"judgments": str(copy)}).fetchall():

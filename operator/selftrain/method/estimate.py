@@ -105,7 +105,7 @@ def _judge(spec: Spec, known: Assumptions, peak: float) -> Estimate:
 
 
 def _select(spec: Spec, known: Assumptions, _peak: float) -> Estimate:
-    examples = _examples(spec, known) * spec.iterations
+    examples = sum(_examples(spec, known))
     texts = examples * (_prompt(known) + known.judgment_tokens)
     return Estimate(Stage.SELECT, examples, 0, 0, 0, _stored(texts))
 
@@ -116,15 +116,15 @@ def _train(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     trained = _trained(spec, known)
     update = (TRAIN + recompute) * trained + ((PASS + recompute) * known.parameters if spec.train.lora else 0)
     tokens = flops = 0.0
-    for iteration in range(1, spec.iterations + 1):
-        contrast = spec.resolved.objective_of(iteration) is Objective.DPO
-        own = _examples(spec, known) * (_prompt(known) + known.judgment_tokens) * (2 if contrast else 1)
+    for iteration, examples in enumerate(_examples(spec, known), start=1):
+        contrast = _contrasts(spec, iteration)
+        own = examples * (_prompt(known) + known.judgment_tokens) * (2 if contrast else 1)
         tokens += own * spec.train.epochs
         flops += own * (spec.train.epochs * update + (READ * known.parameters if contrast else 0))
     states = STATES_KEPT * STATE_BYTES * trained
     storage = spec.iterations * WEIGHT_BYTES * known.parameters + states
     hours = flops / (peak * known.training_efficiency) / 3600
-    return Estimate(Stage.TRAIN, _examples(spec, known) * spec.iterations, 0, tokens, hours, storage)
+    return Estimate(Stage.TRAIN, sum(_examples(spec, known)), 0, tokens, hours, storage)
 
 
 def _trained(spec: Spec, known: Assumptions) -> float:
@@ -173,8 +173,14 @@ def _ordered(spec: Spec, known: Assumptions) -> float:
     return _wanted(spec, known, known.instructions - spec.held_out) * known.usable * orders / spec.resolved.slices
 
 
-def _examples(spec: Spec, known: Assumptions) -> float:
-    return _ordered(spec, known) * known.kept
+def _examples(spec: Spec, known: Assumptions) -> list[float]:
+    """Of each iteration. For DPO as many an ordered pair as it may have."""
+    each = _ordered(spec, known) * known.kept
+    return [each * (spec.resolved.contrasts if _contrasts(spec, iteration) else 1) for iteration in range(1, spec.iterations + 1)]
+
+
+def _contrasts(spec: Spec, iteration: int) -> bool:
+    return spec.resolved.objective_of(iteration) is Objective.DPO
 
 
 def _prompt(known: Assumptions, answers: int = 2) -> float:

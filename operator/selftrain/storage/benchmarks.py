@@ -6,6 +6,7 @@ themselves that neither answer is better, and what PPE has twice.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.contests import Contest
-from selftrain.method.pairs import HeldOut
+from selftrain.method.pairs import HeldOut, normal
 from selftrain.storage.files import file_rows
 from selftrain.storage.layouts import CONTEST_COLUMNS, LAYOUTS, bad, contest
 
@@ -38,6 +39,26 @@ def read_benchmark(
     rows = known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional))
     kept = _kept(rows, counted)
     return _distinct(path, ((place, pair["id"], pair) for place, pair in (kept if published else _different(kept))))
+
+
+def read_labelled(path: Path, layout: PairFormat, limit: int | None, drops: Counter[Drop]) -> list[HeldOut]:
+    """The first pairs of a file that can be learnt from, up to the limit; what is left out on the way there is counted.
+
+    Nothing is to be learnt from two answers that are equal: one of them would be called worse all the same.
+    """
+    known = LAYOUTS[layout]
+    rows = known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional))
+    pairs = list(islice(_kept(_with_equal_ones_dropped(rows), drops), limit))
+    if drops and not pairs:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
+        raise bad(path.name, f"none of its {sum(drops.values())} pairs can be learnt from ({reasons})")
+    return _distinct(path, ((place, pair["id"], pair) for place, pair in pairs))
+
+
+def _with_equal_ones_dropped(rows: Iterable[tuple[str, HeldOut | Drop]]) -> Iterator[tuple[str, HeldOut | Drop]]:
+    for place, pair in rows:
+        is_equal = not isinstance(pair, Drop) and normal(pair["chosen"]) == normal(pair["rejected"])
+        yield place, Drop.SAME_ANSWER if is_equal else pair
 
 
 def _kept(rows: Iterable[tuple[str, HeldOut | Drop]], drops: Counter[Drop]) -> Iterator[tuple[str, HeldOut]]:

@@ -32,8 +32,12 @@ READERS = 8
 def work_digest(work: Work, prompts: Mapping[str, str], inputs: Mapping[str, str]) -> str:
     """Digest of everything that decides what a stage writes. Runs that share it may adopt each other's data."""
     settings = getattr(work.spec, work.stage).model_dump(mode="json", exclude=set(WHERE_NOT_WHAT))
+    recipe = asdict(work.spec.resolved)
+    contrasts = recipe.pop("contrasts")
+    if work.stage is Stage.SELECT:  # where they have stood since the first runs
+        settings["contrasts"] = contrasts
     content = {
-        "recipe": asdict(work.spec.resolved),
+        "recipe": recipe,
         "seed": work.spec.seed,
         "iteration": work.iteration,
         "stage": work.stage,

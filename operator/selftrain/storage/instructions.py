@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.instructions import Instructions, MultiTurn
+from selftrain.api.instructions import Chat, Instructions
 from selftrain.api.records import Drop
+from selftrain.method.conversations import instruction_in
 from selftrain.method.near import Near
 from selftrain.storage.digests import digest
 from selftrain.storage.files import file_rows, invalid, utf8
 from selftrain.storage.languages import Languages
-
-USER = ("user", "human")
-"""What chat formats call the person (OpenAI's and ShareGPT's)."""
 
 
 class Instruction(NamedTuple):
@@ -78,41 +76,22 @@ class Sieve:
 
 
 def _text(row: Mapping[str, Any], source: Instructions, place: str) -> str | Drop:
-    if any(str(row.get(condition.column)) != condition.equals for condition in source.where):
+    if not all(_is(row.get(condition.column), condition.equals) for condition in source.where):
         return Drop.FILTERED
     value = row.get(source.text_field)
     if value is None:
         return Drop.NO_TEXT
     if isinstance(value, list) and all(isinstance(turn, Mapping) for turn in value):
-        value = _conversation([_turn(turn) for turn in value], source.multi_turn)
+        value = instruction_in(value, source.chat or Chat(), source.multi_turn)
     if not isinstance(value, str):
         what = f"{source.text_field} is no text and no conversation but {type(value).__name__}"
         raise invalid(Reason.INSTRUCTIONS_INVALID, f"{place}: {what}")
     return value if isinstance(value, Drop) or value.strip() else Drop.NO_TEXT
 
 
-def _turn(turn: Mapping[str, Any]) -> tuple[str, str]:
-    """Who speaks and what is said, in either of two spellings."""
-    role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-    return str(role), content if isinstance(content, str) else ""
-
-
-def _conversation(turns: Sequence[tuple[str, str]], multi_turn: MultiTurn) -> str | Drop:
-    """The instruction in a conversation; what follows the person's last turn is an answer and left out."""
-    asked = [place for place, (role, _) in enumerate(turns) if role in USER]
-    if not asked:
-        return Drop.NO_TEXT
-    if len(asked) == 1 or multi_turn is MultiTurn.LAST:
-        return turns[asked[-1]][1]
-    if multi_turn is MultiTurn.DROP:
-        return Drop.MULTI_TURN
-    return "\n\n".join(f"{_speaker(role)}: {content.strip()}" for role, content in turns[: asked[-1] + 1])
-
-
-def _speaker(role: str) -> str:
-    if role in USER:
-        return "User"
-    return "System" if role == "system" else "Assistant"
+def _is(value: object, wanted: str) -> bool:
+    """Booleans are spelled as in JSON or as in Python."""
+    return str(value).lower() == wanted.lower() if isinstance(value, bool) else str(value) == wanted
 
 
 def _none(source: Instructions, drops: Mapping[Drop, int]) -> UserError:

@@ -16,7 +16,7 @@ from selftrain.method.pairs import LABELLED, HeldOut
 from selftrain.method.split import hold_out, split_of
 from selftrain.planning.steps import WEAKER_STEP
 from selftrain.prompts import Template, resolve, rewriting
-from selftrain.storage.benchmarks import read_benchmark
+from selftrain.storage.benchmarks import read_labelled
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions
@@ -96,7 +96,7 @@ class Sources:
     held_out: Collection[str]
     """Ids of those of them that are not for training."""
     drops: Mapping[Drop, int]
-    """What was left out of the file before that."""
+    """What was left out before that, of the instructions and of the labelled pairs."""
     labelled: Sequence[HeldOut]
     digests: Mapping[str, str]
 
@@ -106,7 +106,7 @@ def read_sources(context: Context) -> Sources:
     spec, files, own = context.work.spec, instructions(context), labelled(context)
     drops: Counter[Drop] = Counter()
     ids = [row.id for row in scan_instructions(files.paths, spec.instructions, drops)] if files and spec.instructions else []
-    pairs = read_labelled(own.path, spec.labelled) if own and spec.labelled else []
+    pairs = labelled_pairs(own.path, spec.labelled, drops) if own and spec.labelled else []
     found = {"instructions": files, "labelled": own}
     return Sources(
         paths=files.paths if files else (),
@@ -119,12 +119,15 @@ def read_sources(context: Context) -> Sources:
     )
 
 
-def read_labelled(path: Path, settings: Labelled) -> list[HeldOut]:
-    """The labelled pairs that are used."""
+def labelled_pairs(path: Path, settings: Labelled, drops: Counter[Drop]) -> list[HeldOut]:
+    """The labelled pairs that are used; what is left out before them is added to `drops`."""
+    left_out: Counter[Drop] = Counter()
     try:
-        return read_benchmark(path, settings.format)[: settings.limit]
+        pairs = read_labelled(path, settings.format, settings.limit, left_out)
     except UserError as error:
         raise UserError(Reason.LABELLED_INVALID, error.message, REASONS[Reason.LABELLED_INVALID][1]) from error
+    drops.update(left_out)
+    return pairs
 
 
 def copy(pairs: Sequence[HeldOut]) -> Made:

@@ -14,6 +14,7 @@ from selftrain.method.verdict import parse_verdict
 from selftrain.planning.steps import PAIRS_STEP, judge_iteration
 from selftrain.prompts import resolve
 from selftrain.storage.commit import manifest_digest
+from selftrain.storage.instructions import instruction_id
 from selftrain.storage.tables import JUDGMENTS
 from selftrain.workers.context import Context, finished, input_name, judge
 from selftrain.workers.engine import Request, Sampling
@@ -106,7 +107,8 @@ def ordered(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]
     for row in rows:
         if row["dropped"] is not None or row.get("split") == Split.VALIDATION:
             continue
-        if seed_of(seed, "slice", row["pair_id"]) % slices != (iteration - 1) % slices:
+        # A synthetic pair is called by its instruction's id; labelled ones may be several of one instruction.
+        if seed_of(seed, "slice", instruction_id(str(row["instruction"]).encode())) % slices != (iteration - 1) % slices:
             continue
         drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
         for order in Order if orders == "both" else (drawn,):

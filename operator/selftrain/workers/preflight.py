@@ -5,18 +5,20 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from selftrain.api.conditions import REASONS, Reason
+from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import Spec
 from selftrain.method.questions import Prompt, prompts_of
 from selftrain.prompts import resolve
 from selftrain.storage.benchmarks import read_items
 from selftrain.storage.open import probe
-from selftrain.workers.chat import load_tokenizer
+from selftrain.workers.chat import encode, load_tokenizer
 from selftrain.workers.context import Context, benchmark, freeze, seed, writers
 from selftrain.workers.generate import read_sources, templates
 from selftrain.workers.lora import check_targets
 from selftrain.workers.models import read_facts
-from selftrain.workers.sampling import check_room
+from selftrain.workers.sampling import Blank, check_room
 from selftrain.workers.shards import digests
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ def run(context: Context) -> None:
     exams: set[Prompt] = {"judge", *_exam_prompts(spec)}
     prompts = templates(spec) | {name: resolve(spec.prompts, name) for name in exams}
     sources = read_sources(context)
-    log.info("preflight: %d instructions, left out: %s; %d labelled pairs", sources.count, _told(sources.drops), len(sources.labelled))
+    log.info("preflight: %d instructions and %d labelled pairs, left out: %s", sources.count, len(sources.labelled), _told(sources.drops))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
     for entry in spec.evaluate.benchmarks:
         drops: Counter[Drop] = Counter()
@@ -58,8 +60,16 @@ def _check_models(context: Context, model: Path) -> None:
     check_room(tokenizer, facts, spec.judge, [judge])
     if exams := _exam_prompts(spec):
         check_room(tokenizer, facts, spec.evaluate, [resolve(spec.prompts, name) for name in exams])
+    _check_length(spec.train.sequence_length, len(encode(tokenizer, judge.messages(Blank()))))
     if spec.train.lora:
         check_targets(model, spec.train.lora)
     asked = {"generator": [*templates(spec).values()], "weaker": [resolve(spec.prompts, "answer")]}
     for name, folder in writers(context).items():
         check_room(load_tokenizer(folder), read_facts(folder), spec.generate, asked[name])
+
+
+def _check_length(limit: int, shortest: int) -> None:
+    """No example can be learnt whose prompt alone is too long, and every prompt is longer than the bare one."""
+    if shortest >= limit:
+        message = f"train.sequenceLength is {limit}, and the judge prompt without instruction and answers has {shortest} tokens"
+        raise UserError(Reason.SEQUENCE_TOO_LONG, message, REASONS[Reason.SEQUENCE_TOO_LONG][1])

@@ -2,18 +2,16 @@
 
 from math import cos, pi
 
-from selftrain.api.recipes import Objective
 from selftrain.api.training import Train
 
 
-def learning_rate(settings: Train, objective: Objective, step: int, steps: int) -> float:
+def learning_rate(settings: Train, step: int, steps: int) -> float:
     """Learning rate of update `step` of `steps`, counted from 0.
 
     It rises in equal steps to the peak, which update `warmup_steps` has, and falls from there to its final share, which
     the last update has. A run that is shorter than its warm-up ends while the rate still rises.
     """
-    peak = float(settings.dpo_learning_rate if objective is Objective.DPO else settings.learning_rate)
-    warmup = settings.warmup_steps
+    peak, warmup = float(settings.learning_rate), settings.warmup_steps
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
     last = max(1, steps - 1 - warmup)

@@ -58,7 +58,7 @@ def run(context: Context) -> None:
     with open_database(context.scratch) as database:
         spec = context.work.spec
         share = Fraction(spec.labelled.share) if spec.labelled and spec.labelled.share else None
-        rules = Rules(spec.resolved, spec.seed, context.work.iteration, spec.select.contrasts, share)
+        rules = Rules(spec.resolved, spec.seed, context.work.iteration, share)
         counts, drops = select(database, judgments, rules, pairs)
         require_selection(counts, drops)
         if stage.missing(parallelism=1):

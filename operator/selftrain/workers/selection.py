@@ -18,41 +18,51 @@ from selftrain.method.pairs import LABELLED
 
 MEMORY = "64MB"
 """What DuckDB may hold; it spills the rest to the scratch folder."""
+CUT = "length"
+"""The engine's word for a judgment that ended at judge.maxTokens."""
+TORN = "CASE WHEN NOT $require_mirror THEN "
+"""Begins what only counts where the two orders of a pair may be torn apart."""
 BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
 
 # The pairs that were not made here, for a share of them.
 GIVEN = f"""
 INSERT INTO labelled SELECT pair_id FROM read_parquet($pairs) WHERE kind = '{LABELLED}'
 """  # noqa: S608 - a word of our own
-# Every judgment with what is known about its ordered pair; a name for its draws, and one for those of its ordered pair.
+# Every judgment with what is known about its ordered pair; a name for its draws, and one for those of its ordered pair. The column
+# finish is read where there is one: judgments of other makers may lack it.
 RATED = f"""
 CREATE TABLE rated AS
-WITH judged AS (
+WITH told AS (
+    SELECT NULL::VARCHAR AS finish WHERE FALSE UNION ALL BY NAME FROM read_parquet($judgments)
+), judged AS (
     SELECT pair_id, "order", sample, verdict, pair_id IN (FROM labelled) AS is_labelled,
         CASE "order" {" ".join(f"WHEN '{order}' THEN '{order.gold}'" for order in Order)} END AS gold,
+        finish IS NOT DISTINCT FROM '{CUT}' AS is_cut,
         concat_ws(chr(31), $seed, $iteration, pair_id, "order", sample) AS name
-    FROM read_parquet($judgments)
+    FROM told
 ), counted AS (
-    SELECT *, verdict IS NOT DISTINCT FROM gold AS is_right,
-        avg((verdict IS NOT DISTINCT FROM gold)::INT) OVER (PARTITION BY pair_id, "order") AS pass_rate
+    SELECT *, verdict IS NOT DISTINCT FROM gold AS is_right, is_right AND NOT is_cut AS is_sound,
+        avg(is_right::INT) OVER ordered AS pass_rate, bool_or(is_sound) OVER ordered AS has_sound
     FROM judged
+    WINDOW ordered AS (PARTITION BY pair_id, "order")
 ), passed AS (
-    SELECT *, pass_rate > 0 AND pass_rate >= $minimum_pass_rate AS is_passed FROM counted
+    SELECT *, has_sound AND pass_rate >= $minimum_pass_rate AS is_passed FROM counted
 )
 SELECT * EXCLUDE name,
     NOT $require_mirror OR {BOTH_ORDERS} AS is_mirrored,
     md5_number_lower('draw' || chr(31) || name) AS draw,
-    md5_number_lower('balance' || chr(31) || name) AS balance,
+    md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, {TORN}"order" END, {TORN}sample END)) AS balance,
     md5_number_lower('shuffle' || chr(31) || name) AS shuffle
 FROM passed
 WINDOW pair AS (PARTITION BY pair_id)
 """  # noqa: S608 - what is put in are words of our own enums
-# SFT: one right judgment an ordered pair, as many that say A as say B.
+# SFT: one right judgment an ordered pair, as many that say A as say B. Where the mirror is required, both orders of a pair have the same
+# place, each among those of its letter, so they are kept or left out together.
 ONE_RIGHT = """
 CREATE TABLE ranked AS
 WITH drawn AS (
-    SELECT *, is_right AND is_passed AND is_mirrored AND row_number() OVER (
-        PARTITION BY pair_id, "order", is_right ORDER BY draw, sample
+    SELECT *, is_sound AND is_passed AND is_mirrored AND row_number() OVER (
+        PARTITION BY pair_id, "order", is_sound ORDER BY draw, sample
     ) = 1 AS is_drawn
     FROM rated
 )
@@ -64,6 +74,7 @@ SELECT pair_id, "order", sample, gold, shuffle,
     CASE
         WHEN verdict IS NULL THEN '{Drop.UNPARSED}'
         WHEN verdict <> gold THEN '{Drop.WRONG}'
+        WHEN is_cut THEN '{Drop.TRUNCATED}'
         WHEN NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
         WHEN NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
         WHEN NOT is_drawn THEN '{Drop.NOT_DRAWN}'
@@ -77,21 +88,26 @@ CREATE TABLE kept AS
 SELECT pair_id, "order", sample, NULL::INT AS rejected, row_number() OVER (ORDER BY shuffle, pair_id, "order") - 1 AS place
 FROM selection WHERE dropped IS NULL
 """
-# DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B.
-CONTRASTS = """
+# DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B. A pair may have
+# contrasts in one order only: where the mirror is required, such pairs come last, so that no other pair is torn apart.
+CONTRASTS = f"""
 CREATE TABLE ranked AS
 WITH crossed AS (
     SELECT pair_id, "order", one.gold, one.is_labelled, one.sample, other.sample AS rejected,
         md5_number_lower(concat_ws(chr(31), 'contrast', one.draw, other.draw)) AS drawn,
-        md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, "order")) AS balance
+        md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, {TORN}"order" END)) AS balance
     FROM rated one JOIN rated other USING (pair_id, "order")
-    WHERE one.is_right AND NOT other.is_right AND one.is_passed AND one.is_mirrored
+    WHERE one.is_sound AND NOT other.is_right AND one.is_passed AND one.is_mirrored
 ), limited AS (
     SELECT * FROM crossed
     QUALIFY row_number() OVER (PARTITION BY pair_id, "order" ORDER BY drawn, sample, rejected) <= $contrasts
 )
-SELECT *, TRUE AS is_drawn, dense_rank() OVER (PARTITION BY is_labelled, gold ORDER BY balance, pair_id) AS place FROM limited
-"""
+SELECT *, TRUE AS is_drawn, dense_rank() OVER (PARTITION BY is_labelled, gold ORDER BY is_alone, balance, pair_id) AS place
+FROM (
+    SELECT *, $require_mirror AND min("order") OVER pair = max("order") OVER pair AS is_alone FROM limited
+    WINDOW pair AS (PARTITION BY pair_id)
+)
+"""  # noqa: S608 - as above
 CONTRASTED = f"""
 CREATE TABLE selection AS
 WITH used AS (
@@ -103,7 +119,8 @@ WITH used AS (
 SELECT pair_id, "order", sample, rated.gold, rated.shuffle,
     CASE
         WHEN used.sample IS NOT NULL THEN NULL
-        WHEN pass_rate > 0 AND NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
+        WHEN is_right AND is_cut THEN '{Drop.TRUNCATED}'
+        WHEN has_sound AND NOT is_passed THEN '{Drop.LOW_PASS_RATE}'
         WHEN is_passed AND NOT is_mirrored THEN '{Drop.MIRROR_NOT_KEPT}'
         WHEN prompts.is_balanced IS NULL THEN '{Drop.NO_CONTRAST}'
         WHEN NOT prompts.is_balanced THEN '{Drop.UNBALANCED}'
@@ -142,8 +159,6 @@ class Rules:
     recipe: Recipe
     seed: int
     iteration: int
-    contrasts: int = 1
-    """DPO's pairs of judgments an ordered pair, at most."""
     share: Fraction | None = None
     """Of labelled ones among the kept ordered pairs; None takes them as they come."""
 
@@ -167,7 +182,7 @@ def select(
         database.execute(ONE_RIGHT_SELECTION)
         database.execute(ONE_RIGHT_KEPT)
     else:
-        database.execute(CONTRASTS, {**names, "contrasts": rules.contrasts})
+        database.execute(CONTRASTS, {**names, "contrasts": rules.recipe.contrasts, "require_mirror": rules.recipe.require_mirror})
         _set_sizes(database, rules.share)
         database.execute(CONTRASTED)
         database.execute(CONTRASTED_KEPT)

@@ -71,7 +71,7 @@ def _prepare(scratch: Path, model: Path, tables: Sequence[Path], settings: Train
         tables=list(tables),
         limit=min(settings.sequence_length, read_facts(model).context),
         output=scratch / "checkpoint",
-        settings=settings,
+        settings=settings.aiming_at(objective),
         objective=objective,
         seed=seed,
         cpu_bf16=read_machine().bfloat16,

@@ -106,7 +106,7 @@ class Training:
         torch.manual_seed(seed_of(self.order.seed, "train", "update", step, self.ranks.rank))  # so dropout needs no state of its own
         mine = micro_batches(examples, self.corpus.sizes, self.ranks.count, _capacity(self.order))[self.ranks.rank]
         batches = [batch_of(self.corpus, batch, self.trainer.device) for batch in mine]
-        rate = learning_rate(self.order.settings, self.order.objective, step, count)
+        rate = learning_rate(self.order.settings, step, count)
         share = self.trainer.update(batches, self._objective(examples), rate)
         loss, drains = self.ranks.total([share, self.order.drain.exists()])
         if not isfinite(loss):

@@ -27,6 +27,16 @@ def test_every_choice_has_its_place_in_the_spec() -> None:
         assert getattr(getattr(spec(), block), name) is None, "the schema gives no default for what recipes choose"
 
 
+def test_no_recipe_with_slices_judges_one_again_by_default() -> None:
+    found = {name: recipe.slices for name, recipe in RECIPES.items()}
+    assert found == {"paper": 1, "release": spec().iterations, "improved": spec().iterations}
+
+
+def test_the_release_learns_from_several_contrasts_a_prompt() -> None:
+    assert {name: recipe.contrasts for name, recipe in RECIPES.items()} == {"paper": 1, "release": 6, "improved": 1}
+    assert spec(recipe="release", select={"contrasts": 2}).resolved.contrasts == 2
+
+
 def test_own_fields_win() -> None:
     own = spec(
         recipe="improved", generate={"answers": 3, "negatives": [{"kind": "disagreement", "weight": 2}]}, select={"requireMirror": False}

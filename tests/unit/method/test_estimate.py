@@ -65,8 +65,9 @@ def test_a_checkpoint_is_its_weights() -> None:
 
 def test_dpo_trains_on_both_sides_and_slices_judge_less() -> None:
     plain, release = found(iterations=2), found(iterations=2, recipe="release")
-    assert release[Stage.JUDGE].items == pytest.approx(plain[Stage.JUDGE].items / 2)
-    assert release[Stage.TRAIN].written_tokens == pytest.approx(plain[Stage.TRAIN].written_tokens * (1 + 2) / 4)
+    assert release[Stage.JUDGE].items == pytest.approx(plain[Stage.JUDGE].items / 5)
+    assert release[Stage.SELECT].items == pytest.approx(plain[Stage.SELECT].items / 2 * (1 + 6) / 5)
+    assert release[Stage.TRAIN].written_tokens == pytest.approx(plain[Stage.TRAIN].written_tokens / 2 * (1 + 6 * 2) / 5)
 
 
 def test_classification_costs_a_completion_and_saves_answers() -> None:

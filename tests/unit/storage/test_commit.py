@@ -168,6 +168,12 @@ def test_the_share_of_labelled_pairs_decides_the_selection_and_nothing_else() ->
     assert changed == [Stage.SELECT]
 
 
+def test_contrasts_decide_the_selection_and_nothing_before_it() -> None:
+    several = {"select": {"contrasts": 3}}
+    assert [stage for stage in Stage if digest_of(stage, **several) != digest_of(stage)] == [Stage.SELECT]
+    assert digest_of(Stage.SELECT, select={"contrasts": 1}) == digest_of(Stage.SELECT), "the recipe's"
+
+
 def test_prompts_and_inputs_decide_the_digest() -> None:
     work = Work.model_validate({"run": {"name": "run"}, "iteration": 1, "stage": "judge", "attempt": 1, "spec": SPEC})
     digests = {

@@ -210,6 +210,49 @@ def test_another_spelling_of_conversations(tmp_path: Path) -> None:
     assert read_instructions(as_lines(tmp_path / "file", [{"conversations": turns}]), "conversations")[0][0].text == "one"
 
 
+OASST = {"chat": {"text": "text", "person": ["prompter"]}}
+SPOKEN = {"chat": {"role": "speaker", "text": "says", "person": ["Customer"]}}
+
+
+@WRITERS
+@pytest.mark.parametrize(
+    ("fields", "turns"),
+    [
+        (OASST, talk("one", "answer", names=("prompter", "assistant"), keys=("role", "text"))),
+        (SPOKEN, talk("one", "answer", names=("customer", "agent"), keys=("speaker", "says"))),
+        ({"chat": {}}, talk("one", "answer", names=("User", "Assistant"))),
+        ({}, talk("one", "answer", names=("HUMAN", "gpt"), keys=("from", "value"))),
+    ],
+)
+def test_a_mapping_says_how_conversations_are_written(
+    tmp_path: Path, write: Writer, fields: dict[str, Any], turns: list[dict[str, str]]
+) -> None:
+    rows, drops = read_instructions(write(tmp_path / "file", [{"m": turns}]), "m", **fields)
+    assert ([row.text for row in rows], drops) == (["one"], {})
+
+
+def test_a_mapping_stands_in_place_of_the_usual_names(tmp_path: Path) -> None:
+    path = as_lines(tmp_path / "file", [{"text": talk("one", "answer")}])
+    for chat in ({"role": "speaker"}, {"text": "says"}, {"person": ["prompter"]}):
+        with pytest.raises(UserError, match="none of its 1 rows has text") as caught:
+            read_instructions(path, "text", chat=chat)
+        assert "chat" in caught.value.fix
+
+
+def parts(*texts: str | None) -> list[dict[str, Any]]:
+    """OpenAI's parts; None is a picture."""
+    picture = {"type": "image_url", "text": None, "image_url": {"url": "https://"}}
+    return [picture if text is None else {"type": "text", "text": text, "image_url": None} for text in texts]
+
+
+@WRITERS
+def test_what_is_said_may_come_in_parts(tmp_path: Path, write: Writer) -> None:
+    asked = [parts("What is", "this?"), parts("What is this?", None), parts()]
+    path = write(tmp_path / "file", ({"messages": [{"role": "user", "content": content}]} for content in asked))
+    rows, drops = read_instructions(path, "messages")
+    assert ([row.text for row in rows], drops) == (["What is\nthis?"], {Drop.NO_TEXT: 2})
+
+
 FIRST = "Tell me in a few sentences why the sky is blue on a clear day and red in the evening."
 MIXED = [FIRST, "Warum ist der Himmel blau?", FIRST.upper(), "Warum ist der Himmel blau?", FIRST, "Why is grass green?", None]
 
@@ -260,7 +303,7 @@ def wildchat(role: str, content: str) -> dict[str, Any]:
 ENGLISH = [{"column": "language", "equals": "English"}]
 PUBLISHED: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "WildChat": (
-        {"textField": "conversation", "where": [*ENGLISH, {"column": "toxic", "equals": "False"}]},
+        {"textField": "conversation", "where": [*ENGLISH, {"column": "toxic", "equals": "false"}]},
         [
             {"conversation": [wildchat("user", text), wildchat("assistant", "Sure.")], "language": language, "toxic": toxic, "turn": 1}
             for text, language, toxic in [("Why?", "English", False), ("Warum?", "German", False), ("Bad?", "English", True)]
@@ -297,6 +340,31 @@ def test_a_system_message_is_not_the_assistants(tmp_path: Path) -> None:
     assert row.text == "System: be brief\n\nUser: one\n\nAssistant: answer\n\nUser: two"
 
 
+SYSTEM, GREETING = {"role": "system", "content": "be brief"}, {"role": "assistant", "content": "Hello!"}
+
+
+@pytest.mark.parametrize(
+    ("before", "rendered"),
+    [
+        ([], " one "),
+        ([{"role": "system", "content": " "}], " one "),
+        ([SYSTEM], "System: be brief\n\nUser: one"),
+        ([GREETING], "Assistant: Hello!\n\nUser: one"),
+        ([SYSTEM, GREETING], "System: be brief\n\nAssistant: Hello!\n\nUser: one"),
+    ],
+)
+def test_what_stands_before_a_single_question_is_rendered_with_it(tmp_path: Path, before: list[dict[str, str]], rendered: str) -> None:
+    path = as_lines(tmp_path / "file", [{"messages": [*before, *talk(" one ", "answer")]}])
+    texts = {how: read_instructions(path, "messages", multiTurn=how)[0][0].text for how in ("drop", "last", "render")}
+    assert texts == {"drop": " one ", "last": " one ", "render": rendered}
+
+
+@pytest.mark.parametrize("how", ["drop", "last", "render"])
+def test_a_question_without_words_is_no_instruction_whatever_stands_before(tmp_path: Path, how: str) -> None:
+    path = as_lines(tmp_path / "file", [{"m": [SYSTEM, *talk(" ", "answer")]}, {"m": talk("one", "answer")}])
+    assert read_instructions(path, "m", multiTurn=how)[1] == {Drop.NO_TEXT: 1}
+
+
 def test_several_files_are_one(tmp_path: Path) -> None:
     one = as_parquet(tmp_path / "one", [{"text": text} for text in ("a", "b", "")])
     other = as_lines(tmp_path / "other", [{"text": text} for text in ("b", "c", "d")])
@@ -306,10 +374,11 @@ def test_several_files_are_one(tmp_path: Path) -> None:
 
 
 @WRITERS
-def test_rows_are_chosen_by_other_columns(tmp_path: Path, write: Writer) -> None:
+@pytest.mark.parametrize("no", ["false", "False"])
+def test_rows_are_chosen_by_other_columns(tmp_path: Path, write: Writer, no: str) -> None:
     languages = [("a", "English", False), ("b", "German", False), ("c", "English", True), ("d", None, False)]
     path = write(tmp_path / "file", ({"text": text, "language": language, "toxic": toxic} for text, language, toxic in languages))
-    where = [{"column": "language", "equals": "English"}, {"column": "toxic", "equals": "False"}]
+    where = [{"column": "language", "equals": "English"}, {"column": "toxic", "equals": no}]
     rows, drops = read_instructions(path, "text", where=where)
     assert [row.text for row in rows] == ["a"]
     assert drops == {Drop.FILTERED: 3}

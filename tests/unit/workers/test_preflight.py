@@ -67,6 +67,7 @@ def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
         ({"judge": {"maxModelLength": 65536}}, Reason.MODEL_UNUSABLE, "65536"),
         ({"judge": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "2048"),
         ({"generate": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "4096"),
+        ({"train": {"sequenceLength": 64}}, Reason.SEQUENCE_TOO_LONG, "train.sequenceLength is 64"),
         ({"train": {"lora": {"targetModules": ["query"]}}}, Reason.TARGET_NOT_FOUND, "q_proj"),
     ],
 )

@@ -14,6 +14,7 @@ from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Frozen, Guesses, Manifest, Order, Overlap, Part
+from selftrain.api.seeds import seed_of
 from selftrain.api.stages import Stage
 from selftrain.api.v1alpha1 import Mode
 from selftrain.method.contests import by_chance
@@ -153,10 +154,30 @@ def test_with_labelled_pairs_only_no_engine_is_loaded(bench: "Bench") -> None:
     assert manifest(context).counts["rows"] == 4
 
 
-@pytest.mark.parametrize(("change", "words"), [({"rejected": ""}, "rejected has no text"), ({"rejected": "right 1"}, "are the same")])
+@pytest.mark.parametrize(("change", "words"), [({"rejected": ""}, "rejected has no text"), ({"id": 0}, "id 0 has been used before")])
 def test_labelled_pairs_that_cannot_be_used_are_the_authors_to_correct(bench: "Bench", change: dict[str, Any], words: str) -> None:
     spec = write_labelled(bench, [LABELLED[0], LABELLED[1] | change])
     with pytest.raises(UserError, match=words) as error:
+        make_pairs(bench, **spec)
+    assert error.value.reason is Reason.LABELLED_INVALID
+
+
+def test_labelled_pairs_that_cannot_be_learnt_from_are_counted(bench: "Bench") -> None:
+    """HelpSteer2's pairs: two that are used, a tie, two answers equal but for case, and one more that nobody reads."""
+    marks = [(4, "x", 2, "y"), (3, "x", 3, "y"), (4, "Yes, so.", 1, "yes,  so. "), (0, "x", 4, "y"), (1, "x", 1, "y")]
+    both = [{"prompt": f"p{n}", "response": text, "helpfulness": mark} for n, row in enumerate(marks) for mark, text in (row[:2], row[2:])]
+    uri = f"file://{as_lines(bench.folder / 'marks.jsonl', both)}"
+    whole = make_pairs(bench, labelled={"uri": uri, "format": "helpsteer2"}, instructions=None)
+    assert manifest(whole).counts == {"rows": 5, "pairs": 2, "pairs by labelled": 2}
+    assert manifest(whole).drops == {Drop.TIE: 2, Drop.SAME_ANSWER: 1}
+    first = make_pairs(bench, labelled={"uri": uri, "format": "helpsteer2", "limit": 2}, store={"uri": f"file://{bench.folder}/other"})
+    assert [row["chosen"] for row in rows(first)[10:]] == ["x", "y"]
+    assert (manifest(first).counts["rows"], manifest(first).drops) == (14, {Drop.TIE: 1, Drop.SAME_ANSWER: 1})
+
+
+def test_a_labelled_file_of_ties_alone_is_the_authors_to_correct(bench: "Bench") -> None:
+    spec = write_labelled(bench, [LABELLED[0] | {"rejected": "RIGHT  0"}])
+    with pytest.raises(UserError, match=r"none of its 1 pairs can be learnt from \(1 same-answer\)") as error:
         make_pairs(bench, **spec)
     assert error.value.reason is Reason.LABELLED_INVALID
 
@@ -513,7 +534,7 @@ def test_every_iteration_judges_a_slice_of_its_own(bench: "Bench") -> None:
     for iteration in (1, 2, 3):
         model = bench.folder / f"judge-{iteration}"
         context = bench.context(Stage.JUDGE, judge={"shards": 3, "samples": 1, "slices": 2}, store={"uri": f"file://{bench.folder}/store"})
-        rows_ = [{"pair_id": f"p{n}", "dropped": None, "instruction": "", "chosen": "", "rejected": ""} for n in range(200)]
+        rows_ = [{"pair_id": f"p{n}", "dropped": None, "instruction": f"x{n}", "chosen": "", "rejected": ""} for n in range(200)]
         work = context.work.model_copy(update={"iteration": iteration})
         asked = judge.ordered(Context(work, context.store, model, 0, context.drain), rows_)
         judged.append({ask.pair["pair_id"] for ask in asked})
@@ -521,6 +542,22 @@ def test_every_iteration_judges_a_slice_of_its_own(bench: "Bench") -> None:
     assert len(judged[0] | judged[1]) == 200
     assert judged[2] == judged[0]
     assert 70 < len(judged[0]) < 130
+
+
+def test_slices_are_by_instruction_whoever_made_the_pair(bench: "Bench") -> None:
+    """Three labelled pairs of each instruction. The slice of a synthetic one is drawn by its name, as ever."""
+    own = [{"id": n, "instruction": f"Do thing {n % 10}.", "chosen": f"good {n}", "rejected": f"bad {n}"} for n in range(30)]
+    spec = {"labelled": {"uri": f"file://{as_lines(bench.folder / 'own.jsonl', own)}"}, "judge": {"samples": 1, "slices": 3}}
+    made = rows(make_pairs(bench, **spec))
+    judged = {
+        iteration: {row.pair["pair_id"] for row in judge.ordered(bench.context(Stage.JUDGE, iteration, **spec), made)}
+        for iteration in (1, 2, 3)
+    }
+    told = {row["instruction"]: seed_of(42, "slice", row["pair_id"]) % 3 + 1 for row in made if row["kind"] != "labelled"}
+    assert set(told.values()) == {1, 2, 3}
+    assert {row["pair_id"]: {told[row["instruction"]]} for row in made} == {
+        row["pair_id"]: {iteration for iteration, names in judged.items() if row["pair_id"] in names} for row in made
+    }
 
 
 def test_a_slice_without_a_pair_is_told(bench: "Bench") -> None:

@@ -10,7 +10,7 @@ from selftrain.workers.schedule import learning_rate
 
 
 def rates(steps, **settings):
-    return [learning_rate(Train(learning_rate="0.001", **settings), Objective.SFT, step, steps) for step in range(steps)]
+    return [learning_rate(Train(learning_rate="0.001", **settings), step, steps) for step in range(steps)]
 
 
 def test_it_rises_to_the_peak_and_falls_to_the_final_share():
@@ -23,9 +23,10 @@ def test_it_rises_to_the_peak_and_falls_to_the_final_share():
     assert found[-1] == pytest.approx(0.0002)
 
 
-def test_dpo_has_a_peak_of_its_own():
-    settings = Train(learning_rate="0.001", dpo_learning_rate="0.00002", warmup_steps=0)
-    assert learning_rate(settings, Objective.DPO, 0, 10) == 0.00002
+def test_dpo_has_a_peak_and_a_warm_up_of_its_own():
+    settings = Train(learning_rate="0.001", dpo_learning_rate="0.00002")
+    assert learning_rate(settings.aiming_at(Objective.DPO), 0, 10) == 0.00002
+    assert learning_rate(settings.aiming_at(Objective.SFT), 0, 10) == 0.001 / 101
 
 
 def test_linear_falls_evenly_and_constant_stays():

@@ -34,9 +34,12 @@ Row = dict[str, Any]
 TEMPLATE = resolve(Prompts(), "judge")
 
 
-def judgment(pair: int, order: str, sample: int, verdict: str | None) -> Row:
+def judgment(pair: int, order: str, sample: int, said: str | None) -> Row:
+    """`said` is the verdict, with dots after it where the judgment was cut off."""
+    verdict = said.removesuffix("...") or None if said else said
     trace = f"trace {pair} {order} {sample} [[{verdict}]]"
-    rest = {"trace": trace, "verdict": verdict, "finish": "stop", "tokens": 1, "seed": 1}
+    finish = "length" if said and said.endswith("...") else "stop"
+    rest = {"trace": trace, "verdict": verdict, "finish": finish, "tokens": 1, "seed": 1}
     return {"pair_id": f"p{pair}", "order": order, "sample": sample, **rest}
 
 
@@ -62,8 +65,7 @@ def selected(
         for name in names
     ]
     write_table(pairs, PAIRS, folder / "pairs")
-    contrasts = rules.pop("contrasts", 1)
-    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, contrasts, Fraction(share) if share else None)
+    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, Fraction(share) if share else None)
     with selection.open_database(folder) as database:
         counts, drops = selection.select(database, parts, asked, [folder / "pairs"])
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
@@ -113,6 +115,36 @@ def test_an_example_is_what_the_judge_was_shown_and_what_it_wrote(tmp_path: Path
     assert row["completion"] == f"trace {name[1:]} BA {row['sample']} [[B]]"
 
 
+CUT: Verdicts = {
+    (1, "AB"): ["A...", "A...", "B"],
+    (1, "BA"): ["B...", "B", "A...", "..."],
+    (2, "AB"): ["A...", "A"],
+    (2, "BA"): ["B"],
+}
+
+
+def test_a_judgment_that_was_cut_off_is_not_taught(tmp_path: Path) -> None:
+    counts, drops, kept = selected(tmp_path, judgments(CUT))
+    assert {(row["pair_id"], row["order"]) for row in kept} <= {("p2", "AB"), ("p1", "BA"), ("p2", "BA")}
+    assert [row["completion"] for row in kept if row["order"] == "AB"] == ["trace 2 AB 1 [[A]]"]
+    assert drops == {Drop.TRUNCATED: 2 + 1 + 1, Drop.WRONG: 1 + 1, Drop.UNPARSED: 1, Drop.UNBALANCED: 1}
+    assert counts["judgments"] == 10 == counts["kept"] + sum(drops.values())
+
+
+def test_the_mirror_of_judgments_that_are_all_cut_off_is_not_kept(tmp_path: Path) -> None:
+    _, drops, kept = selected(tmp_path, judgments(CUT), require_mirror=True)
+    assert {(row["pair_id"], row["order"]) for row in kept} == {("p2", "AB"), ("p2", "BA")}
+    assert drops == {Drop.TRUNCATED: 4, Drop.WRONG: 2, Drop.UNPARSED: 1, Drop.MIRROR_NOT_KEPT: 1}
+
+
+def test_the_share_of_right_judgments_counts_those_cut_off(tmp_path: Path) -> None:
+    """Two of three are right, and one of them is whole."""
+    some: Verdicts = {(1, "AB"): ["A...", "A", "B"], (1, "BA"): ["B...", "B", "A"]}
+    assert len(selected(tmp_path / "enough", judgments(some), minimum_pass_rate="0.6")[2]) == 2
+    _, drops, kept = selected(tmp_path / "few", judgments(some), minimum_pass_rate="0.7")
+    assert (kept, drops) == ([], {Drop.TRUNCATED: 2, Drop.LOW_PASS_RATE: 2, Drop.WRONG: 2})
+
+
 DPO = {"first_objective": Objective.DPO, "objective": Objective.DPO}
 
 
@@ -143,6 +175,18 @@ def test_contrasts_obey_the_other_rules(tmp_path: Path) -> None:
     assert drops[Drop.MIRROR_NOT_KEPT] == 4
 
 
+def test_of_judgments_cut_off_only_those_that_are_not_right_are_contrasts(tmp_path: Path) -> None:
+    some = {**CUT, (3, "AB"): ["A", "A...", "..."], (3, "BA"): ["B...", "A..."]}
+    counts, drops, kept = selected(tmp_path, judgments(some), contrasts=9, **DPO)
+    assert {(row["completion"], row["rejected"]) for row in kept} == {
+        ("trace 1 BA 1 [[B]]", "trace 1 BA 2 [[A]]"),
+        ("trace 1 BA 1 [[B]]", "trace 1 BA 3 [[None]]"),
+        ("trace 3 AB 0 [[A]]", "trace 3 AB 2 [[None]]"),
+    }
+    assert drops == {Drop.TRUNCATED: 2 + 1 + 1 + 1 + 1, Drop.NO_CONTRAST: 1 + 1 + 1 + 1}
+    assert counts["judgments"] == 15 == counts["kept"] + sum(drops.values())
+
+
 EVEN: Verdicts = {(pair, order): [order[0], None] for pair in range(40) for order in ("AB", "BA")}
 """20 labelled and 20 synthetic pairs, each with a right judgment and another one in both orders."""
 
@@ -160,6 +204,31 @@ def test_labelled_pairs_get_their_share(tmp_path: Path, objective: Row, share: s
     assert counts["judgments"] == 160 == counts["kept"] + sum(drops.values())
 
 
+@pytest.mark.parametrize("objective", [{}, DPO], ids=["sft", "dpo"])
+def test_a_share_is_cut_by_pair_where_the_mirror_is_required(tmp_path: Path, objective: Row) -> None:
+    """With a share of 0.2 five of the twenty labelled pairs are left, each in both orders."""
+    _, _, kept = selected(tmp_path, judgments(EVEN), share="0.2", require_mirror=True, **objective)
+    orders = Counter(row["pair_id"] for row in kept)
+    assert Counter(kind_of(name) for name in orders) == {LABELLED: 5, "variation": 20}
+    assert set(orders.values()) == {2}
+
+
+@pytest.mark.parametrize(("share", "whole", "half"), [("0.625", 10, 4), ("0.8", 5, 0)])
+def test_pairs_with_contrasts_in_one_order_alone_are_left_out_before_others_are_torn(
+    tmp_path: Path, share: str, whole: int, half: int
+) -> None:
+    """Of the synthetic pairs ten have contrasts in both orders, and five in each of them: another judgment is right too."""
+    alone = {3: "BA", 7: "AB"}
+    some = {key: [key[1][0]] * 2 if alone.get(key[0] % 8) == key[1] else said for key, said in EVEN.items()}
+    counts, drops, kept = selected(tmp_path, judgments(some), share=share, require_mirror=True, **DPO)
+    orders = Counter(row["pair_id"] for row in kept)
+    found = Counter((kind_of(name), count) for name, count in orders.items())
+    assert (found[LABELLED, 2], found["variation", 2], found["variation", 1]) == (20, whole, half)
+    assert found[LABELLED, 1] == 0
+    assert {int(name[1:]) % 8 for name, count in orders.items() if count == 1} <= {3, 7}
+    assert counts["judgments"] == 160 == counts["kept"] + sum(drops.values())
+
+
 def test_sources_are_balanced_apart_before_they_are_mixed(tmp_path: Path) -> None:
     """The labelled pairs are right in the order AB only: together the letters could be balanced, each source by itself cannot."""
     some = {key: said for key, said in EVEN.items() if key[0] % 2 or key[1] == "AB"}
@@ -169,7 +238,7 @@ def test_sources_are_balanced_apart_before_they_are_mixed(tmp_path: Path) -> Non
     assert counts["judgments"] == sum(drops.values())
 
 
-verdict = st.sampled_from(["A", "B", None])
+verdict = st.sampled_from(["A", "B", None, "A...", "B...", "..."])
 keys = st.tuples(st.integers(0, 6), st.sampled_from(["AB", "BA"]))
 
 

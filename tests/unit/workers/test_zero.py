@@ -2,6 +2,7 @@
 
 import pytest
 
+from selftrain.api.recipes import Objective
 from selftrain.api.training import Train
 from selftrain.workers.zero import deepspeed_settings
 
@@ -20,4 +21,6 @@ def test_offload_says_what_is_kept_in_cpu_memory(offload, parts):
 
 
 def test_clipping_is_taken_over():
-    assert deepspeed_settings(Train(gradient_clipping="1.5"), 2, bf16=False)["gradient_clipping"] == 1.5
+    train = Train(gradient_clipping="1.5")
+    found = {aim: deepspeed_settings(train.aiming_at(aim), 2, bf16=False)["gradient_clipping"] for aim in Objective}
+    assert found == {Objective.SFT: 1.5, Objective.DPO: 1}

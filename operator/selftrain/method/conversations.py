@@ -1,0 +1,59 @@
+"""The instruction in a conversation, in any of the ways in which people write conversations down."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from selftrain.api.instructions import Chat, MultiTurn
+from selftrain.api.records import Drop
+
+USER, SYSTEM, ASSISTANT = "User", "System", "Assistant"
+"""Who speaks, as rendered conversations say it."""
+
+
+class Turn(NamedTuple):
+    """What one of them says; None if it is not text alone."""
+
+    speaker: str
+    text: str | None
+
+
+def instruction_in(messages: Sequence[Mapping[str, Any]], chat: Chat, multi_turn: MultiTurn) -> str | Drop:
+    """What the person asks for. All that follows the person's last turn is an answer and left out.
+
+    A question that nothing stands before is the instruction as it is, however conversations are shown.
+    """
+    turns = [_turn(message, chat) for message in messages]
+    asked = [place for place, turn in enumerate(turns) if turn.speaker == USER]
+    if not asked:
+        return Drop.NO_TEXT
+    if len(asked) > 1 and multi_turn is MultiTurn.DROP:
+        return Drop.MULTI_TURN
+    last = asked[-1]
+    shown = turns[: last + 1] if multi_turn is MultiTurn.RENDER else turns[last : last + 1]
+    texts = [turn.text for turn in shown if turn.text is not None]
+    if len(texts) < len(shown) or not texts[-1].strip():
+        return Drop.NO_TEXT
+    is_alone = len(asked) == 1 and not any(text.strip() for text in texts[:-1])
+    if is_alone or multi_turn is not MultiTurn.RENDER:
+        return texts[-1]
+    return "\n\n".join(f"{turn.speaker}: {text.strip()}" for turn, text in zip(shown, texts, strict=True))
+
+
+def _turn(message: Mapping[str, Any], chat: Chat) -> Turn:
+    role = message.get(chat.role) if chat.role else message.get("role", message.get("from"))
+    said = message.get(chat.text) if chat.text else message.get("content", message.get("value"))
+    return Turn(_speaker(str(role).casefold(), chat), _text(said))
+
+
+def _speaker(name: str, chat: Chat) -> str:
+    if name in {person.casefold() for person in chat.person}:
+        return USER
+    return SYSTEM if name == "system" else ASSISTANT
+
+
+def _text(said: object) -> str | None:
+    """A text as it is, and OpenAI's list of parts if all of them are texts. A message without any says nothing."""
+    if isinstance(said, list):
+        texts = [part["text"] for part in said if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
+        return "\n".join(texts) if len(texts) == len(said) else None
+    return said if isinstance(said, str) else ""
