@@ -56,11 +56,11 @@ def attend_in_blocks(
 
 
 def _products(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
-    """One block of a batch of one. Query heads that share a key head are stacked, so that keys need no copies."""
-    _, heads, length, size = query.shape
-    groups = key.shape[1]
-    stacked = query.reshape(groups, heads // groups * length, size) * scaling
-    scores = torch.bmm(stacked, key[0].transpose(1, 2)).view(groups, heads // groups, length, length)
+    """One block. Query heads that share a key head are stacked, so that keys need no copies."""
+    rows, heads, length, size = query.shape
+    groups = rows * key.shape[1]
+    stacked = query.reshape(groups, -1, size) * scaling
+    scores = torch.bmm(stacked, key.flatten(0, 1).transpose(1, 2)).view(groups, -1, length, length)
     later = torch.full((length, length), float("-inf"), dtype=scores.dtype).triu(1)
     weights = torch.softmax(scores + later, dim=-1).view(groups, -1, length)
-    return torch.bmm(weights, value[0]).view(1, heads, length, size)
+    return torch.bmm(weights, value.flatten(0, 1)).view(rows, heads, length, -1)
