@@ -143,10 +143,14 @@ def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
 
 
 def _reference(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus) -> dict[int, float]:
-    """For DPO: what the model thought of every sequence before. A pass over the examples, made anew at each start."""
+    """For DPO: what the model thought of every sequence before. A pass over the examples, made anew at each start.
+
+    It is in the batches of the first epoch: to find bins for all examples at once takes minutes.
+    """
     if order.objective is Objective.SFT:
         return {}
-    mine = micro_batches(tuple(range(corpus.count)), corpus.sizes, ranks.count, _capacity(order))[ranks.rank]
+    updates = all_updates(corpus.sizes, order.settings.tokens_per_update, order.seed, epochs=1)
+    mine = (batch for update in updates for batch in micro_batches(update, corpus.sizes, ranks.count, _capacity(order))[ranks.rank])
     found = trainer.measure(batch_of(corpus, batch, trainer.device) for batch in mine)
     return {sequence: value for part in ranks.gather(found) for sequence, value in part.items()}
 

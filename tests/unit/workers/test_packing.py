@@ -55,6 +55,15 @@ def test_ranks_share_an_update_in_equally_many_batches_that_fit(lengths, ranks, 
     assert all(sum(lengths[i] for i in batch) <= capacity for batch in batches)
 
 
+@given(LENGTHS, TOKENS, st.integers(1, 4), st.integers(400, 3000))
+def test_an_epoch_passes_over_every_example_once(lengths, tokens, ranks, capacity):
+    shares = [micro_batches(update, lengths, ranks, capacity) for update in all_updates(lengths, tokens, 1, 1)]
+    batches = [batch for share in shares for mine in share for batch in mine]
+    assert sorted(chain.from_iterable(batches)) == list(range(len(lengths)))
+    assert all(sum(lengths[i] for i in batch) <= capacity for batch in batches)
+    assert len({sum(len(share[rank]) for share in shares) for rank in range(ranks)}) == 1
+
+
 @given(LENGTHS, st.integers(1, 4), st.integers(400, 3000))
 def test_batches_are_about_equally_large(lengths, ranks, capacity):
     batches = list(chain.from_iterable(micro_batches(tuple(range(len(lengths))), lengths, ranks, capacity)))
