@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 from torch.nn import functional
-from transformers import AttentionInterface, PretrainedConfig
+from transformers import AttentionInterface, PreTrainedModel
 
 NAME = "selftrain-blocks"
 SHORT = 512
@@ -23,10 +23,10 @@ def register() -> None:
     AttentionInterface.register(NAME, attend_in_blocks)
 
 
-def suits(config: PretrainedConfig) -> bool:
-    """Whether a model may use it. Others use what transformers has for them, with masks made from the positions."""
-    text = config.get_text_config()
-    return not any(getattr(text, name, None) for name in OTHER_KINDS)
+def suits(model: PreTrainedModel) -> bool:
+    """Whether a model may use it and hands it the bounds. Others use what transformers has for them, with masks made from positions."""
+    text = model.config.get_text_config()
+    return model.is_backend_compatible() and not any(getattr(text, name, None) for name in OTHER_KINDS)
 
 
 def attend_in_blocks(
