@@ -40,9 +40,14 @@ def torch():
 
 
 @pytest.fixture(scope="session")
-def contrasts(tmp_path_factory):
+def contrast_table(tmp_path_factory):
     """Each example beside a worse completion."""
-    path, folder = tmp_path_factory.mktemp("contrasts") / "examples.parquet", tmp_path_factory.mktemp("corpus")
+    path = tmp_path_factory.mktemp("contrasts") / "examples.parquet"
     rows = [example(i) | {"rejected": f"{example(i + 3)['completion'][:40]} [[{'BA'[i % 2]}]]"} for i in range(40)]
     write_table(rows, EXAMPLES, path)
-    return write_corpus(MODEL, [path], 256, folder, contrasts=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def contrasts(contrast_table, tmp_path_factory):
+    return write_corpus(MODEL, [contrast_table], 256, tmp_path_factory.mktemp("corpus"), contrasts=True)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -24,10 +23,8 @@ from helpers.trainings import losses, ranks_of, start, wait_for_state, weights, 
 from selftrain.api.records import Drop
 from selftrain.api.training import Lora
 from selftrain.storage.commit import read_manifest
-from selftrain.workers import launch, train
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # the engine's own warnings are its makers' affair
-TESTS = Path(__file__).parents[1]
 LORA = Lora(rank=4, alpha=8)
 EXAMPLES = tuple(range(12))
 ADAPTERS = 2 * 4 * (4 * (64 + 64) + 3 * (64 + 192))
@@ -157,29 +154,6 @@ def test_a_state_holds_the_adapters_alone_and_goes_on(torch, corpus, stage, tmp_
     again = adapted(torch, zero_stage=stage)
     again.load(tmp_path, "state")
     assert [again.update(batches, objective, rate=1e-2) for _ in range(3)] == expected
-
-
-@pytest.mark.parametrize("lora", [None, LORA])
-def test_two_ranks_that_hold_half_of_the_weights_each_learn_the_same(monkeypatch, table, tmp_path, lora):
-    """Activations are recomputed beside frozen weights that come and go: many versions of DeepSpeed could not."""
-    from safetensors.torch import load_file
-
-    def found(stage, ranks):
-        settings = SETTINGS.model_copy(
-            update={"lora": lora, "zero_stage": stage, "processes_per_node": ranks, "activation_checkpointing": stage == 3, "epochs": 1}
-        )
-        train.fine_tune(MODEL, [table], settings, 1, tmp_path / str(stage))
-        curve = json.loads((tmp_path / str(stage) / "training.json").read_text())["losses"]
-        return curve, load_file(tmp_path / str(stage) / "model.safetensors")
-
-    for name in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)  # of the trainers in this process
-    monkeypatch.setenv("PYTHONPATH", f"{TESTS.parent / 'operator'}:{TESTS}")
-    monkeypatch.setattr(launch, "MODULE", "helpers.parting_rank")
-    (alone, expected), (together, weights) = found(0, 1), found(3, 2)
-    assert together == pytest.approx(alone, rel=0.01)
-    assert weights.keys() == expected.keys()
-    assert all((weights[name] - expected[name]).float().norm() < 0.01 * expected[name].float().norm() for name in expected)
 
 
 def lora_work(folder, table, **lora):

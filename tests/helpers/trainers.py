@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from selftrain.api.training import Train
-from selftrain.workers.packing import micro_batches
+from selftrain.workers.packing import micro_batches, single_batches
 
 MODEL = Path(__file__).parents[1] / "fixtures/micro/model"
 WORDS = "a cat sat on the mat and saw another dog with some food near an old house".split()
@@ -20,17 +20,25 @@ def example(i):
     return {"pair_id": str(i), "order": "AB", "sample": 0, "messages": messages, "completion": f"{text[:60]} [[{'AB'[i % 2]}]]"}
 
 
-def trainer_of(settings=SETTINGS, *, bf16=True):
+def trainer_of(settings=SETTINGS, *, bf16=True, folder=MODEL):
     from selftrain.workers.ranks import Ranks
     from selftrain.workers.trainer import Trainer
 
-    return Trainer(MODEL, settings, Ranks(), bf16=bf16)
+    return Trainer(folder, settings, Ranks(), bf16=bf16)
 
 
 def batches_of(torch, corpus, examples, capacity=256):
     from selftrain.workers.batches import batch_of
 
-    return [batch_of(corpus, batch, torch.device("cpu")) for batch in micro_batches(examples, corpus.sizes, 1, capacity)[0]]
+    (batches,) = micro_batches(examples, corpus.sizes, 1, capacity)
+    return [batch_of(corpus, batch, torch.device("cpu"), packed=True) for batch in batches]
+
+
+def unpacked(torch, corpus, examples):
+    from selftrain.workers.batches import batch_of
+
+    (batches,) = single_batches(examples, corpus.sizes, 1)
+    return [batch_of(corpus, batch, torch.device("cpu"), packed=False) for batch in batches]
 
 
 def plain_model(torch, dtype):
@@ -101,5 +109,6 @@ def difference(torch, found, expected):
 def preference(trainer, torch, corpus, examples):
     from selftrain.workers.objectives import Preference
 
-    reference = trainer.measure(batches_of(torch, corpus, examples, 512))
+    batches = batches_of(torch, corpus, examples, 512) if trainer.packs else unpacked(torch, corpus, examples)
+    reference = trainer.measure(batches)
     return Preference(BETA, NLL_SCALE, len(examples), corpus.better(examples), reference)

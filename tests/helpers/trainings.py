@@ -15,6 +15,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.storage.commit import commit, read_manifest
 from selftrain.storage.digests import file_digest
 from selftrain.storage.open import open_store
+from selftrain.workers import launch, train
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 
@@ -76,6 +77,18 @@ def ranks_of(folder):
 
 def weights(store, manifest):
     return {Path(part.key).name: part.sha256 for part in manifest.parts if part.key.endswith(".safetensors")}
+
+
+def fine_tuned(patch, model, table, folder, **settings):
+    """Losses and weights of a training outside of any run. Under stage 3 its ranks part with all weights."""
+    from safetensors.torch import load_file
+
+    for name in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        patch.delenv(name, raising=False)  # of the trainers in this process
+    patch.setenv("PYTHONPATH", f"{OPERATOR}:{OPERATOR.parent / 'tests'}")
+    patch.setattr(launch, "MODULE", "helpers.parting_rank")
+    train.fine_tune(model, [table], SETTINGS.model_copy(update=settings), 1, folder)
+    return json.loads((folder / "training.json").read_text())["losses"], load_file(folder / "model.safetensors")
 
 
 def losses(store, manifest):

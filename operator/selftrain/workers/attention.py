@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 from torch.nn import functional
-from transformers import AttentionInterface, PretrainedConfig
+from transformers import AttentionInterface, PreTrainedModel
 
 NAME = "selftrain-blocks"
 SHORT = 512
@@ -23,10 +23,10 @@ def register() -> None:
     AttentionInterface.register(NAME, attend_in_blocks)
 
 
-def suits(config: PretrainedConfig) -> bool:
-    """Whether a model may use it. Others use what transformers has for them, with masks made from the positions."""
-    text = config.get_text_config()
-    return not any(getattr(text, name, None) for name in OTHER_KINDS)
+def suits(model: PreTrainedModel) -> bool:
+    """Whether a model may use it and hands it the bounds. Others use what transformers has for them, with masks made from positions."""
+    text = model.config.get_text_config()
+    return model.is_backend_compatible() and not any(getattr(text, name, None) for name in OTHER_KINDS)
 
 
 def attend_in_blocks(
@@ -56,11 +56,11 @@ def attend_in_blocks(
 
 
 def _products(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
-    """One block of a batch of one. Query heads that share a key head are stacked, so that keys need no copies."""
-    _, heads, length, size = query.shape
-    groups = key.shape[1]
-    stacked = query.reshape(groups, heads // groups * length, size) * scaling
-    scores = torch.bmm(stacked, key[0].transpose(1, 2)).view(groups, heads // groups, length, length)
+    """One block. Query heads that share a key head are stacked, so that keys need no copies."""
+    rows, heads, length, size = query.shape
+    groups = rows * key.shape[1]
+    stacked = query.reshape(groups, -1, size) * scaling
+    scores = torch.bmm(stacked, key.flatten(0, 1).transpose(1, 2)).view(groups, -1, length, length)
     later = torch.full((length, length), float("-inf"), dtype=scores.dtype).triu(1)
     weights = torch.softmax(scores + later, dim=-1).view(groups, -1, length)
-    return torch.bmm(weights, value[0]).view(1, heads, length, size)
+    return torch.bmm(weights, value.flatten(0, 1)).view(rows, heads, length, -1)

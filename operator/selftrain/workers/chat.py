@@ -1,6 +1,6 @@
 """Messages to token ids and back, with the model's own chat template.
 
-Nothing inside a message can become a special token or structure of the template, however it is written: the template is
+Nothing inside a prompt can become a special token or structure of the template, however it is written: the template is
 rendered with stand-ins for the contents, so it never sees them, and control tokens are accepted from the template alone.
 Not covered: templates whose structure is ordinary text (`[INST]` in some old models); there is nothing to tell it by.
 """
@@ -34,9 +34,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> l
 
 
 def encode_example(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], completion: str) -> tuple[list[int], list[int]]:
-    """A training example: the ids of the prompt and of the completion with the token that ends the turn."""
-    prompt = encode(tokenizer, messages)
-    return prompt, [*_plain(tokenizer, completion, _control_ids(tokenizer)), end_of_turn(tokenizer)]
+    """A training example: the ids of the prompt and of the completion with the token that ends the turn.
+
+    A completion is the model's own text. Added tokens that decoding keeps (`<think>`) are in it as the model sampled them,
+    even where the template spells them. Special ones are not: decoding left them out, so here they are ordinary text.
+    """
+    end = end_of_turn(tokenizer)
+    return encode(tokenizer, messages), [*_plain(tokenizer, completion, _special_ids(tokenizer) | {end}), end]
 
 
 @lru_cache(maxsize=4)
@@ -112,8 +116,15 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 def _control_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Tokens that only the template may use: all special ones, and added ones that it spells (`<tool_call>`)."""
     template = str(tokenizer.chat_template)
-    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special or token.content in template}
-    return frozenset((added | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id})
+    spelled = {i for i, token in tokenizer.added_tokens_decoder.items() if token.content in template}
+    return (_special_ids(tokenizer) | spelled) - {tokenizer.unk_token_id}
+
+
+@lru_cache(maxsize=4)
+def _special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Tokens that decoding leaves out, but for the one of what a vocabulary lacks."""
+    marked = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return frozenset((marked | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id})
 
 
 def _plain(tokenizer: PreTrainedTokenizerBase, text: str, control: frozenset[int]) -> list[int]:

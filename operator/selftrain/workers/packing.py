@@ -44,6 +44,13 @@ def micro_batches(update: Indexes, lengths: Sequence[int], ranks: int, capacity:
     return [bins[rank::ranks] for rank in range(ranks)]
 
 
+def single_batches(update: Indexes, lengths: Sequence[int], ranks: int) -> list[list[Indexes]]:
+    """The same with one example in each, for models that would see from one into the next. Long ones meet long ones."""
+    order = sorted(update, key=lambda example: (-lengths[example], example))
+    shares = [[(example,) for example in order[rank::ranks]] for rank in range(ranks)]
+    return [[*share, *[()] * (len(shares[0]) - len(share))] for share in shares]
+
+
 def _spread(update: Indexes, lengths: Sequence[int], count: int, capacity: int) -> list[Indexes] | None:
     """The longest first, each to the emptiest bin: the fullest bin decides how long all ranks take. None if it overflows."""
     bins: list[list[int]] = [[] for _ in range(count)]

@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -31,12 +31,12 @@ if not torch.cuda.is_available():
 
 import deepspeed
 
-from selftrain.workers.batches import batch_of
+from selftrain.workers.batches import Batch, batch_of
 from selftrain.workers.checkpoint import store_checkpoint, write_log, write_model
 from selftrain.workers.corpus import Corpus, read_corpus, write_corpus
 from selftrain.workers.objectives import Likelihood, Preference
 from selftrain.workers.objectives import Objective as Loss
-from selftrain.workers.packing import Indexes, all_updates, micro_batches
+from selftrain.workers.packing import Indexes, all_updates, micro_batches, single_batches
 from selftrain.workers.ranks import Ranks
 from selftrain.workers.schedule import learning_rate
 from selftrain.workers.states import Progress, States
@@ -68,6 +68,8 @@ def train(order: TrainOrder) -> None:
     corpus = _shared_corpus(order, ranks)
     torch.manual_seed(seed_of(order.seed, "train", "adapters"))  # every rank draws the same ones
     trainer = Trainer(order.model, settings, ranks, bf16=order.cpu_bf16 or torch.cuda.is_available())
+    if not trainer.packs:
+        log.info("packed examples would see each other in this model: every micro-batch has one example")
     training = Training(order, trainer, ranks, corpus, _reference(order, trainer, ranks, corpus))
     states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder) if order.run else None
     progress = states.restore(trainer) if states else Progress()
@@ -104,8 +106,7 @@ class Training:
         step, count, examples = progress.steps, len(self.updates), self.updates[progress.steps]
         begin = time.monotonic()
         torch.manual_seed(seed_of(self.order.seed, "train", "update", step, self.ranks.rank))  # so dropout needs no state of its own
-        mine = micro_batches(examples, self.corpus.sizes, self.ranks.count, _capacity(self.order))[self.ranks.rank]
-        batches = [batch_of(self.corpus, batch, self.trainer.device) for batch in mine]
+        batches = _batches(self.order, self.trainer, self.ranks, self.corpus, examples)
         rate = learning_rate(self.order.settings, step, count)
         share = self.trainer.update(batches, self._objective(examples), rate)
         loss, drains = self.ranks.total([share, self.order.drain.exists()])
@@ -143,12 +144,24 @@ def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
 
 
 def _reference(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus) -> dict[int, float]:
-    """For DPO: what the model thought of every sequence before. A pass over the examples, made anew at each start."""
+    """For DPO: what the model thought of every sequence before. A pass over the examples, made anew at each start.
+
+    It is in the batches of the first epoch: to find bins for all examples at once takes minutes.
+    """
     if order.objective is Objective.SFT:
         return {}
-    mine = micro_batches(tuple(range(corpus.count)), corpus.sizes, ranks.count, _capacity(order))[ranks.rank]
-    found = trainer.measure(batch_of(corpus, batch, trainer.device) for batch in mine)
+    updates = all_updates(corpus.sizes, order.settings.tokens_per_update, order.seed, epochs=1)
+    found = trainer.measure(batch for update in updates for batch in _batches(order, trainer, ranks, corpus, update))
     return {sequence: value for part in ranks.gather(found) for sequence, value in part.items()}
+
+
+def _batches(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, examples: Indexes) -> Iterator[Batch]:
+    """Micro-batches of some examples that are for this rank."""
+    if trainer.packs:
+        shares = micro_batches(examples, corpus.sizes, ranks.count, _capacity(order))
+    else:
+        shares = single_batches(examples, corpus.sizes, ranks.count)
+    return (batch_of(corpus, batch, trainer.device, packed=trainer.packs) for batch in shares[ranks.rank])
 
 
 def _capacity(order: TrainOrder) -> int:

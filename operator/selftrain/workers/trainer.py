@@ -1,17 +1,18 @@
 """The seam around DeepSpeed: a causal language model, its optimizer, and one update at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import deepspeed
 import torch
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.integrations import HfDeepSpeedConfig
 
 from selftrain.api.training import Train
-from selftrain.workers import attention
+from selftrain.workers import attention, neighbours
 from selftrain.workers.batches import Batch
 from selftrain.workers.lora import add_adapters, merge
 from selftrain.workers.objectives import Objective, sums_of
@@ -23,7 +24,10 @@ ADAM_EPSILON = 1e-8
 
 
 class Trainer:
-    """One rank's share of the model. Every method but `device` is for all ranks together."""
+    """One rank's share of the model. Every method but `device` is for all ranks together.
+
+    Batches must not be packed where `packs` is false: the model would see from one example into the next.
+    """
 
     def __init__(self, folder: Path, settings: Train, ranks: Ranks, *, bf16: bool) -> None:
         config = deepspeed_settings(settings, ranks.count, bf16=bf16)
@@ -39,6 +43,7 @@ class Trainer:
         if settings.zero_stage == 0:
             self._engine.optimizer.state.clear()  # DeepSpeed allocates the moments by a step without gradients, and counts it
         self._engine.train()
+        self.packs = self._keeps_neighbours_apart()
 
     @property
     def device(self) -> torch.device:
@@ -62,12 +67,10 @@ class Trainer:
 
     def measure(self, batches: Iterable[Batch]) -> dict[int, float]:
         """Logarithm of the probability of each sequence's completion as the model is now. All ranks need equally many batches."""
-        self._engine.eval()
         found: dict[int, float] = {}
-        with torch.no_grad():
+        with self._as_it_is():
             for batch in batches:
                 found |= dict(zip(batch.sequences, sums_of(self._logarithms(batch), batch).tolist(), strict=False))
-        self._engine.train()
         return found
 
     def save(self, folder: Path, tag: str) -> list[Path]:
@@ -101,27 +104,45 @@ class Trainer:
         assert isinstance(model, PreTrainedModel)  # noqa: S101 - it is what was given to DeepSpeed
         return model
 
+    def _keeps_neighbours_apart(self) -> bool:
+        """All ranks find the same, but must not act on it if one did not."""
+        text = self.model.config.get_text_config()
+        if getattr(text, "attention_chunk_size", None):
+            return False  # chunks are counted from where the row begins, and longer than what is tried here
+        with self._as_it_is():
+            asked = neighbours.questions(text.vocab_size, self.device)
+            before, after = (self._logarithms(batch) for batch in asked)
+        return self._ranks.total([neighbours.unmoved(before, after)]) == [self._ranks.count]
+
+    @contextmanager
+    def _as_it_is(self) -> Iterator[None]:
+        """Without dropout and gradients."""
+        self._engine.eval()
+        with torch.no_grad():
+            yield
+        self._engine.train()
+
     def _logarithms(self, batch: Batch) -> torch.Tensor:
         """Logarithm of the probability of every token of the completions, in float32."""
         output = self._engine(
             input_ids=batch.inputs, position_ids=batch.positions, bounds=batch.bounds, logits_to_keep=batch.kept, use_cache=False
         )
-        return -functional.cross_entropy(output.logits[0].float(), batch.targets, reduction="none")
+        return -functional.cross_entropy(output.logits.flatten(0, 1).float(), batch.targets, reduction="none")
 
 
 def _load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """The model, with block attention where its kind allows."""
     attention.register()
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,
-        attn_implementation=attention.NAME if attention.suits(config) else None,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
     )
     assert isinstance(model, PreTrainedModel)  # noqa: S101 - the factory's signature does not say so
+    if attention.suits(model):
+        model.set_attn_implementation(attention.NAME)
     return model
 
 

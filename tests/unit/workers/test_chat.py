@@ -145,6 +145,34 @@ def test_an_example_ends_with_the_end_of_the_turn(make: Callable[[], PreTrainedT
     assert control(tokenizer, completion) == completion[-1:]
 
 
+words = st.text(st.characters(codec="ascii", exclude_characters="<"), max_size=6)
+
+
+@given(st.lists(st.one_of(st.sampled_from(["<think>", "</think>"]), words)))
+@example(["<think>", "\nboth are fine\n", "</think>", "\n[[A]]"])
+def test_an_example_has_the_tokens_that_the_model_sampled(parts: list[str]) -> None:
+    tokenizer = thinking()
+    marks = tokenizer.get_added_vocab()
+    sampled = [i for part in parts for i in ([marks[part]] if part in marks else tokenizer(part, add_special_tokens=False)["input_ids"])]
+    _, completion = encode_example(tokenizer, [{"role": "user", "content": "abc"}], decode(tokenizer, sampled))
+    assert completion == [*sampled, end_of_turn(tokenizer)]
+
+
+@pytest.mark.parametrize("make", KINDS)
+@given(text=hostile)
+def test_a_completion_that_spells_special_tokens_has_none(make: Callable[[], PreTrainedTokenizerFast], text: str) -> None:
+    tokenizer = make()
+    _, completion = encode_example(tokenizer, [{"role": "user", "content": "abc"}], text)
+    thoughts = tokenizer.convert_tokens_to_ids(["<think>", "</think>"])
+    assert [i for i in control(tokenizer, completion[:-1]) if i not in thoughts] == []
+
+
+def test_a_turn_that_ends_with_a_token_that_is_not_special_ends_once() -> None:
+    tokenizer = byte_level(CHATML.replace("<|im_end|>", "<end>"), ["<|im_start|>"], ("<end>",))
+    _, completion = encode_example(tokenizer, [{"role": "user", "content": "abc"}], "abc<end>")
+    assert control(tokenizer, completion) == completion[-1:] == [end_of_turn(tokenizer)]
+
+
 def test_completions_are_decoded_without_special_tokens() -> None:
     tokenizer = chatml()
     ids = tokenizer("[[A]] , it is .", add_special_tokens=False)["input_ids"]

@@ -6,7 +6,7 @@ from itertools import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selftrain.workers.packing import all_updates, micro_batches, updates_of_epoch
+from selftrain.workers.packing import all_updates, micro_batches, single_batches, updates_of_epoch
 
 LENGTHS = st.lists(st.integers(2, 400), min_size=1, max_size=120)
 TOKENS = st.integers(400, 5000)
@@ -55,11 +55,31 @@ def test_ranks_share_an_update_in_equally_many_batches_that_fit(lengths, ranks, 
     assert all(sum(lengths[i] for i in batch) <= capacity for batch in batches)
 
 
+@given(LENGTHS, TOKENS, st.integers(1, 4), st.integers(400, 3000))
+def test_an_epoch_passes_over_every_example_once(lengths, tokens, ranks, capacity):
+    shares = [micro_batches(update, lengths, ranks, capacity) for update in all_updates(lengths, tokens, 1, 1)]
+    batches = [batch for share in shares for mine in share for batch in mine]
+    assert sorted(chain.from_iterable(batches)) == list(range(len(lengths)))
+    assert all(sum(lengths[i] for i in batch) <= capacity for batch in batches)
+    assert len({sum(len(share[rank]) for share in shares) for rank in range(ranks)}) == 1
+
+
 @given(LENGTHS, st.integers(1, 4), st.integers(400, 3000))
 def test_batches_are_about_equally_large(lengths, ranks, capacity):
     batches = list(chain.from_iterable(micro_batches(tuple(range(len(lengths))), lengths, ranks, capacity)))
     sizes = [sum(lengths[i] for i in batch) for batch in batches]
     assert max(sizes) - min(sizes) <= max(lengths)
+
+
+@given(LENGTHS, st.integers(1, 7))
+def test_ranks_share_single_examples_too(lengths, ranks):
+    shares = single_batches(tuple(range(len(lengths))), lengths, ranks)
+    assert len(shares) == ranks
+    assert len({len(share) for share in shares}) == 1
+    batches = list(chain.from_iterable(shares))
+    assert sorted(chain.from_iterable(batches)) == list(range(len(lengths)))
+    assert max(len(batch) for batch in batches) == 1
+    assert len(batches) < len(lengths) + ranks
 
 
 def test_a_rank_without_an_example_gets_an_empty_batch():
