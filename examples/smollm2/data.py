@@ -26,7 +26,7 @@ from world import HELD_OUT_PEOPLE, PEOPLE, Question, Scene, Task, scenes
 from selftrain.api.load import run_of
 from selftrain.prompts import PromptName, Template, resolve
 
-INSTRUCTIONS, BENCHMARK = 400, 160
+INSTRUCTIONS, BENCHMARK = 200, 160
 ANSWERS, VARIATIONS, REWRITES, JUDGMENTS = 600, 100, 160, 480
 VERDICTS_RIGHT, CYCLE = 13, 20
 KINDS = ("off-topic", "near-miss")

@@ -12,7 +12,7 @@ from types import ModuleType
 from trial.demo import EXAMPLE, world
 
 INSTRUCTIONS = 600
-"""The demo has the first 400 of these."""
+"""The demo has the first 200 of these."""
 LABELLED = 600
 """Pairs with true labels, for runs that learn from such."""
 VOTED = 80
