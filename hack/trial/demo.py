@@ -22,6 +22,7 @@ from trial.install import BUCKET, install, placed, reachable_store, upload
 from trial.patience import waiting
 
 EXAMPLE = ROOT / "examples" / "smollm2"
+MANIFEST = EXAMPLE / "run.yaml"
 NAMESPACE = "selftrain-demo"
 INPUTS = f"s3://{BUCKET}/inputs/smollm2"
 OUT = ROOT / "build" / "demo"
@@ -34,8 +35,9 @@ def say(line: str) -> None:
 
 def world(family: str = "demo") -> Path:
     """Folder with a seed judge, instructions and a benchmark for a family of tasks; made once for each version of their sources."""
-    sources = sorted(path for path in EXAMPLE.iterdir() if path.suffix in (".py", ".txt", ".yaml"))
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    sources = sorted(path for path in EXAMPLE.iterdir() if path.suffix in (".py", ".txt", ".yaml") and path != MANIFEST)
+    prompts = json.dumps(yaml.safe_load(MANIFEST.read_text())["spec"]["prompts"])  # all that the seed is made from of the run
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + prompts.encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selftrain"
     folder = cache / f"smollm2-{key}" / family
     if not (folder / "seed").exists():
@@ -56,7 +58,7 @@ def given_images() -> dict[str, str]:
 
 def on_cluster(cluster: Cluster, images: dict[str, str], folder: Path) -> Summary:
     """Install, upload, apply, follow."""
-    body = yaml.safe_load((EXAMPLE / "run.yaml").read_text())
+    body = yaml.safe_load(MANIFEST.read_text())
     name = body["metadata"]["name"]
     install(cluster, images, NAMESPACE)
     with reachable_store(cluster) as endpoint:
@@ -73,7 +75,7 @@ def on_cluster(cluster: Cluster, images: dict[str, str], folder: Path) -> Summar
 def on_this_machine(folder: Path) -> Summary:
     """The same manifest without a cluster."""
     manifest, path = OUT / "run.yaml", OUT / "summary.json"
-    body = with_inputs(yaml.safe_load((EXAMPLE / "run.yaml").read_text()), f"file://{folder}")
+    body = with_inputs(yaml.safe_load(MANIFEST.read_text()), f"file://{folder}")
     manifest.write_text(yaml.safe_dump(body))
     local(manifest, f"file://{OUT}/store", OUT / "work", path)
     summary: Summary = json.loads(path.read_text())
