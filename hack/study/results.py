@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from selftrain.api.records import Order
 from selftrain.method.stats import effective, paired, wilson
-from selftrain.report.markdown import table
+from selftrain.report.markdown import share, table
 from study.experiments import Experiment
 from study.worlds import held_out_pairs
 
@@ -34,6 +34,14 @@ class Share(NamedTuple):
     independent: float
 
     @classmethod
+    def by_pair(cls, judged: Iterable[tuple[str, bool]]) -> "Share":
+        """What is right, each with its pair."""
+        pairs: defaultdict[str, list[bool]] = defaultdict(list)
+        for pair, right in judged:
+            pairs[pair].append(right)
+        return cls.of([(sum(right), len(right)) for right in pairs.values()])
+
+    @classmethod
     def of(cls, items: Counts) -> "Share":
         """Of judgments, by item."""
         return cls(sum(part for part, _ in items), sum(total for _, total in items), effective(items))
@@ -47,8 +55,7 @@ class Share(NamedTuple):
         return wilson(self.value * self.independent, self.independent)
 
     def __str__(self) -> str:
-        low, high = self.interval if self.total else (0.0, 1.0)
-        return f"{self.part}/{self.total} = {self.value:.3f} ({low:.3f} to {high:.3f})" if self.total else "none"
+        return f"{self.part}/{self.total} = {share(self.part, self.total, self.interval)}" if self.total else "none"
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,7 @@ class Row:
 
     def right(self, kind: str | None = None) -> Share:
         """Right judgments; of the pairs with one kind of wrong answer, if it is given."""
-        by_pair: defaultdict[str, list[bool]] = defaultdict(list)
-        for (_, pair, _), right in self.hits.items():
-            if kind in (None, kinds(self.family)[pair]):
-                by_pair[pair].append(right)
-        return Share.of([(sum(right), len(right)) for right in by_pair.values()])
+        return Share.by_pair((pair, right) for (_, pair, _), right in self.hits.items() if kind in (None, kinds(self.family)[pair]))
 
     @property
     def by_seed(self) -> Sequence[int]:
@@ -86,11 +89,8 @@ class Row:
     @property
     def strict(self) -> Share:
         """Pairs that are right in both orders."""
-        by_pair: defaultdict[str, list[bool]] = defaultdict(list)
-        for seed, pair, order in self.hits:
-            if order == 0:
-                by_pair[pair].append(self.hits[seed, pair, 0] and self.hits[seed, pair, 1])
-        return Share.of([(sum(right), len(right)) for right in by_pair.values()])
+        first = [(seed, pair) for seed, pair, order in self.hits if order == 0]
+        return Share.by_pair((pair, self.hits[seed, pair, 0] and self.hits[seed, pair, 1]) for seed, pair in first)
 
     @property
     def first(self) -> bool:

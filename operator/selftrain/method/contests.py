@@ -15,10 +15,10 @@ from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Mode
 from selftrain.method.benchmarks.rewardbench2 import NO_RATING, TIES, Best, Tied, ranked, rated, score
 from selftrain.method.questions import Heard, Prompt, Question
-from selftrain.method.verdict import LETTERS
+from selftrain.method.verdict import LETTERS, RATINGS
 from selftrain.method.votes import majority
 
-RIGHT, TOP_RATING = "right-1", 10
+RIGHT, TOP_RATING = "right-1", len(RATINGS)
 Said = Mapping[str, Sequence[str | None]]
 """Votes on one item, by the key of what was asked."""
 

@@ -159,10 +159,15 @@ def _rounded(ends: tuple[float, float]) -> list[float]:
     return [round(end, 4) for end in ends]
 
 
-def against_seed(store: ObjectStore, spec: Spec, seed: Manifest, judge: Manifest, *, voted: bool = False) -> dict[str, Paired]:
-    """A judge against the seed, or (`voted`) against its votes, by benchmark, on the same items."""
-    before, after = hits(store, seed, voted=voted), hits(store, judge)
-    return {name: paired_by_item(spec, after, before, name) for name in sorted({name for name, *_ in before.keys() & after.keys()})}
+def against_seed(store: ObjectStore, spec: Spec, seed: Manifest, judge: Manifest) -> tuple[dict[str, Paired], dict[str, Paired]]:
+    """A judge against the seed, and against its votes, by benchmark, on the same items."""
+    after = hits(store, judge)
+
+    def against(before: Hits) -> dict[str, Paired]:
+        names = sorted({name for name, *_ in before.keys() & after.keys()})
+        return {name: paired_by_item(spec, after, before, name) for name in names}
+
+    return against(hits(store, seed)), against(hits(store, seed, voted=True))
 
 
 def paired_by_item(spec: Spec, ours: Hits, theirs: Hits, benchmark: str | None = None) -> Paired:
@@ -175,10 +180,12 @@ def paired_by_item(spec: Spec, ours: Hits, theirs: Hits, benchmark: str | None =
 
 
 def hits(store: ObjectStore, manifest: Manifest, *, voted: bool = False) -> Hits:
-    """What of the benchmarks a judge decided right: by their own votes, or (`voted`) by those the seed is scored by once more.
+    """What of the benchmarks a judge decided right: by their own votes, or (`voted`) by those that some are scored by once more.
 
     The run's own held-out pairs are left out. They choose a judge, and what chooses does not measure.
     """
+    if voted and not any(result.voted for result in manifest.results):
+        return {}
     votes = {result.benchmark: result.votes for result in manifest.results}
     said: defaultdict[tuple[str, str], defaultdict[str, list[str | None]]] = defaultdict(lambda: defaultdict(list))
     for part in manifest.parts:

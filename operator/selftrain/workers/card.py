@@ -22,14 +22,15 @@ def write_card(context: Context, own: Manifest) -> Part | None:
     read = {step: read_manifest(store, layout, step) for step in earlier}
     manifests = {step: manifest for step, manifest in read.items() if manifest is not None} | {context.work.step: own}
     made_by = (PAIRS_STEP, *(Step(iteration, stage) for stage in (Stage.JUDGE, Stage.SELECT, Stage.TRAIN)))
+    paired, paired_with_votes = against_seed(store, context.work.spec, manifests[SEED_STEP], own) if SEED_STEP in manifests else ({}, {})
     subject = Subject(
         run=context.work.run.name,
         spec=context.work.spec,
         iteration=iteration,
         manifests=manifests,
         digests={step: manifest_digest(store, layout, step) for step in made_by},
-        paired=against_seed(store, context.work.spec, manifests[SEED_STEP], own) if SEED_STEP in manifests else {},
-        paired_with_votes=against_seed(store, context.work.spec, manifests[SEED_STEP], own, voted=True) if SEED_STEP in manifests else {},
+        paired=paired,
+        paired_with_votes=paired_with_votes,
     )
     text, key = card(subject).encode(), layout.card(iteration)
     store.write(key, text)
