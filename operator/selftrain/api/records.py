@@ -41,6 +41,10 @@ class Split(StrEnum):
     VALIDATION = "validation"
 
 
+CUT = "length"
+"""The finish of a completion that ended at maxTokens, in the engine's word."""
+
+
 class Drop(StrEnum):
     """Why a row was left out. Every stage counts: in = kept + dropped by reason."""
 

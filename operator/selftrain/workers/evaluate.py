@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from selftrain.api.records import VALIDATION, Drop, Order
+from selftrain.api.records import CUT, VALIDATION, Drop, Order
 from selftrain.api.seeds import seed_of
 from selftrain.method.contests import Contest, questions
 from selftrain.method.pairs import HeldOut, has_winner, shown
@@ -18,7 +18,7 @@ from selftrain.workers.contamination import contamination
 from selftrain.workers.context import Context, judge
 from selftrain.workers.engine import Completion, Request, Sampling
 from selftrain.workers.exams import Exam, read_benchmarks, read_validation
-from selftrain.workers.sampling import CUT, TOO_LONG, Load, Sampled, Sampler, load_sampler
+from selftrain.workers.sampling import TOO_LONG, Load, Sampled, Sampler, load_sampler
 from selftrain.workers.scores import results
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests, total
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
-from selftrain.api.records import Drop, Order, Split
+from selftrain.api.records import CUT, Drop, Order, Split
 from selftrain.api.seeds import seed_of
 from selftrain.method.pairs import shown
 from selftrain.method.verdict import parse_verdict
@@ -19,7 +19,7 @@ from selftrain.storage.tables import JUDGMENTS
 from selftrain.workers.context import Context, finished, input_name, judge
 from selftrain.workers.engine import Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
-from selftrain.workers.sampling import CUT, Load, Sampled, load_sampler
+from selftrain.workers.sampling import Load, Sampled, load_sampler
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
 
 

@@ -25,8 +25,6 @@ K = TypeVar("K")
 
 TOO_LONG = "too-long"
 """The finish of a prompt that was never sampled because it does not fit."""
-CUT = "length"
-"""The finish of a completion that ended at maxTokens, in the engine's word."""
 
 
 class Sampled(NamedTuple):

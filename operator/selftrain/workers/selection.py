@@ -12,14 +12,12 @@ from pathlib import Path
 import duckdb
 
 from selftrain.api.recipes import Objective, Recipe
-from selftrain.api.records import Drop, Order, Verdict
+from selftrain.api.records import CUT, Drop, Order, Verdict
 from selftrain.method.mixing import mixed
 from selftrain.method.pairs import LABELLED
 
 MEMORY = "64MB"
 """What DuckDB may hold; it spills the rest to the scratch folder."""
-CUT = "length"
-"""The engine's word for a judgment that ended at judge.maxTokens."""
 TORN = "CASE WHEN NOT $require_mirror THEN "
 """Begins what only counts where the two orders of a pair may be torn apart."""
 BOTH_ORDERS = "(" + " AND ".join(f"bool_or(is_passed AND \"order\" = '{order}') OVER pair" for order in Order) + ")"
