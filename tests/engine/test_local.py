@@ -29,7 +29,10 @@ DATASETS = (Step(1, Stage.GENERATE), Step(1, Stage.JUDGE), Step(1, Stage.SELECT)
 
 
 def benchmarks(folder: Path) -> dict[str, Any]:
-    """The run's own benchmark, and items of RewardBench 2 in two modes. The micro model has verdicts, but knows no ratings."""
+    """The run's own benchmark, items of RewardBench 2 in two modes, and RM-Bench with its answers rated alone.
+
+    The micro model has verdicts, but knows no ratings.
+    """
     words = [
         {"prompt": f"Which number comes after {n}?", "chosen": [f"{n + 1}."], "rejected": [f"{n}.", f"{n + 2}.", "0."]} for n in range(9)
     ]
@@ -39,7 +42,10 @@ def benchmarks(folder: Path) -> dict[str, Any]:
     path = as_lines(folder / "many.jsonl", [*best, *tied])
     own = yaml.safe_load((MICRO / "run.yaml").read_text().replace("MICRO", str(MICRO)))["spec"]["evaluate"]
     many = [{"name": mode, "uri": f"file://{path}", "format": "rewardbench2", "mode": mode} for mode in ("ranking", "rating")]
-    return {**own, "majorityOf": 3, "benchmarks": [*own["benchmarks"], *many]}
+    styles = [{**row, "id": str(n), "domain": "math", "chosen": [f"{n}{s}" for s in ".!;"], "rejected": [f"Red{s}" for s in ".!;"]}
+              for n, row in enumerate(words[:2])]  # fmt: skip
+    alone = {"name": "alone", "uri": f"file://{as_lines(folder / 'styles.jsonl', styles)}", "format": "rm-bench", "mode": "rating"}
+    return {**own, "majorityOf": 3, "benchmarks": [*own["benchmarks"], *many, alone]}
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +93,13 @@ def test_the_checkpoint_has_a_card_that_agrees_with_the_manifests(finished: Path
 def test_every_benchmark_ends_with_a_result(finished: Path) -> None:
     iterations = json.loads((finished / "summary.json").read_text())["iterations"]
     for entry in iterations:
-        own, ranking, rating = entry["benchmarks"]
-        assert (own["total"], ranking["total"], rating["total"]) == (16, 11, 11)
+        own, ranking, rating, alone = entry["benchmarks"]
+        assert (own["total"], ranking["total"], rating["total"], alone["total"]) == (16, 11, 11, 18)
         assert 0 < ranking["a_verdicts"] <= 9
         assert set(ranking["official"]["parts"]) >= {"Math"}
         assert rating["official"]["parts"]["Math"] == 0.25, "no rating is a guess"
-        assert [score["voted"]["votes"] for score in entry["benchmarks"]] == [3, 3, 3], "the seed and the last judge vote too"
+        assert (alone["unparsed"], alone["official"]["parts"]["math"]) == (18, 0), "and no win in RM-Bench"
+        assert {score["voted"]["votes"] for score in entry["benchmarks"]} == {3}, "the seed and the last judge vote too"
     assert all({"paired", "paired_with_votes"} <= score.keys() for score in iterations[1]["benchmarks"])
 
 

@@ -89,10 +89,10 @@ BENCHMARKS_ONLY = (PairFormat.MT_BENCH, PairFormat.REWARDBENCH2)
 
 
 class Mode(StrEnum):
-    """How a judge is asked about an item that has more than two answers."""
+    """How a judge is asked about the answers of an item."""
 
     PAIRWISE = "pairwise"
-    """two answers at a time, as a tournament: every pair of them in both orders"""
+    """two answers at a time, in both orders; of more than two as a tournament"""
     RANKING = "ranking"
     """all four at once"""
     RATING = "rating"
@@ -226,8 +226,9 @@ class Benchmark(ApiModel):
     optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, people's votes
     on MT-Bench and in PPE, PPE's pairs of a right and a wrong answer, RewardBench 2)."""
     mode: Mode = Mode.PAIRWISE
-    """How the four answers of RewardBench 2 are judged: pairwise (12 judgments an item), ranking (1) or rating (4). Its Ties are rated
-    always, as its makers do."""
+    """How the judge is asked: about two answers at a time (pairwise), or about each alone (rating), the better one being the one with the
+    higher rating; two equal ones are no verdict. The four answers of RewardBench 2 take 12 judgments, 4, or 1 by ranking, which only it
+    has. Its Ties are rated always, as its makers do. People's votes on MT-Bench are about two answers, so it has no rating."""
     votes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Judgments a prompt: 1 is greedy, more are sampled and decided by majority, ratings by their mean. Where two verdicts are said
     equally often there is none. The paper reports 1 and 32."""
@@ -460,9 +461,14 @@ RULES = (
         lambda spec: not spec.resolved.require_mirror or spec.judge.orders == "both",
     ),
     Rule(
-        f"self.evaluate.benchmarks.all(b, b.mode == '{Mode.PAIRWISE}' || b.format == '{PairFormat.REWARDBENCH2}')",
-        "evaluate.benchmarks: mode ranking and rating are for format rewardbench2",
-        lambda spec: all(b.mode is Mode.PAIRWISE or b.format is PairFormat.REWARDBENCH2 for b in spec.evaluate.benchmarks),
+        f"self.evaluate.benchmarks.all(b, b.mode != '{Mode.RANKING}' || b.format == '{PairFormat.REWARDBENCH2}')",
+        "evaluate.benchmarks: mode ranking is for format rewardbench2",
+        lambda spec: all(b.mode is not Mode.RANKING or b.format is PairFormat.REWARDBENCH2 for b in spec.evaluate.benchmarks),
+    ),
+    Rule(
+        f"self.evaluate.benchmarks.all(b, b.mode != '{Mode.RATING}' || b.format != '{PairFormat.MT_BENCH}')",
+        "evaluate.benchmarks: format mt-bench has no mode rating, since people's votes are about two answers",
+        lambda spec: all(b.mode is not Mode.RATING or b.format is not PairFormat.MT_BENCH for b in spec.evaluate.benchmarks),
     ),
     Rule(
         f"!has(self.labelled) || !(self.labelled.format in {json.dumps(BENCHMARKS_ONLY)})",

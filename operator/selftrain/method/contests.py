@@ -1,20 +1,21 @@
-"""Items with more than two answers, some right and the others wrong: what a judge is asked, and what its words amount to.
+"""Items of right and wrong answers: what a judge is asked about them, and what its words amount to.
 
 The key of a judgment names the answers it was about: `C` (four were shown, the right one as C), `right-1` (rated alone), or
 `wrong-2 right-1` (shown as A and B). So judgments can be understood without the item.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import permutations, product
 from typing import NamedTuple
 
-from selftrain.api.records import BenchmarkResult, Official, Tally, Verdict
+from selftrain.api.records import Verdict
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Mode
-from selftrain.method.benchmarks.rewardbench2 import NO_RATING, TIES, Best, Tied, ranked, rated, score
-from selftrain.method.questions import Heard, Prompt, Question
+from selftrain.method.benchmarks.rewardbench2 import NO_RATING, TIES, ranked, rated
+from selftrain.method.pairs import HeldOut
+from selftrain.method.questions import Prompt, Question
 from selftrain.method.verdict import LETTERS, RATINGS
 from selftrain.method.votes import majority
 
@@ -24,7 +25,10 @@ Said = Mapping[str, Sequence[str | None]]
 
 
 class Contest(NamedTuple):
-    """One item. All its right answers should be judged better than each wrong one."""
+    """One item. All its right answers should be judged better than each wrong one.
+
+    A pair is one too if its answers are rated alone.
+    """
 
     id: str
     subset: str
@@ -37,6 +41,11 @@ class Contest(NamedTuple):
         """By name, the right ones first."""
         kinds = (("right", self.right), ("wrong", self.wrong))
         return {f"{kind}-{number}": text for kind, texts in kinds for number, text in enumerate(texts, start=1)}
+
+
+def rated_alone(pair: HeldOut) -> Contest:
+    """A pair whose two answers are not to be shown together."""
+    return Contest(pair["id"], pair["subset"] or "", pair["instruction"], (pair["chosen"],), (pair["rejected"],))
 
 
 class Outcome(NamedTuple):
@@ -57,7 +66,7 @@ class Outcome(NamedTuple):
 def questions(contest: Contest, mode: Mode) -> Iterator[Question]:
     """All that is asked about an item. Several right answers can only be rated: there is no best one."""
     names, asked = contest.answers, {"instruction": contest.instruction}
-    asked_as = _asked_as(contest, mode)
+    asked_as = mode_of(contest, mode)
     if asked_as is Mode.RATING:
         for name, answer in names.items():
             yield Question(name, "rating", {**asked, "answer": answer})
@@ -72,7 +81,8 @@ def questions(contest: Contest, mode: Mode) -> Iterator[Question]:
             yield Question(f"{one} {other}", "judge", {**asked, "answer_a": names[one], "answer_b": names[other]}, gold)
 
 
-def _asked_as(contest: Contest, mode: Mode) -> Mode:
+def mode_of(contest: Contest, mode: Mode) -> Mode:
+    """How this item of a benchmark is asked about."""
     return Mode.RATING if contest.subset == TIES else mode
 
 
@@ -140,51 +150,3 @@ def _points(said: Said) -> dict[str, float]:
 def _mean(votes: Sequence[str | None]) -> float:
     known = [int(vote) for vote in votes if vote is not None]
     return sum(known) / len(known) if known else NO_RATING
-
-
-def result(benchmark: str, votes: int, mode: Mode, heard: Sequence[tuple[Contest, Mapping[str, Sequence[Heard]]]]) -> BenchmarkResult:
-    """All tallies of one benchmark, and its own score."""
-    contests = [contest for contest, _ in heard]
-    strict = [outcome({key: [one.strict for one in said] for key, said in words.items()}) for _, words in heard]
-    lenient = [outcome({key: [one.lenient for one in said] for key, said in words.items()}) for _, words in heard]
-    always_a = [outcome({asked.key: [_says_a(asked)] for asked in questions(contest, mode)}) for contest in contests]
-    longer = [compared({name: len(text) for name, text in contest.answers.items()}, decided=True) for contest in contests]
-    subsets = sorted({contest.subset for contest in contests})
-    return BenchmarkResult(
-        benchmark=benchmark,
-        votes=votes,
-        overall=tally(strict),
-        parts={name: tally(own for contest, own in zip(contests, strict, strict=True) if contest.subset == name) for name in subsets},
-        random=sum(by_chance(len(contest.right), len(contest.wrong), _asked_as(contest, mode)) for contest in contests),
-        always_a=tally(always_a),
-        longer_wins=tally(longer),
-        lenient=tally(lenient),
-        disagreements=sum(one.strict != one.lenient for _, words in heard for said in words.values() for one in said),
-        official=official(list(zip(contests, lenient, strict=True))),
-    )
-
-
-def tally(outcomes: Iterable[Outcome]) -> Tally:
-    """Counts of items. Only a right answer that alone comes first is right."""
-    known = list(outcomes)
-    return Tally(
-        correct=sum(own.right for own in known),
-        total=len(known),
-        unparsed=sum(not own.decided for own in known),
-        a_verdicts=sum(own.says_a for own in known),
-    )
-
-
-def official(outcomes: Sequence[tuple[Contest, Outcome]]) -> Official:
-    """RewardBench 2's own score."""
-    best = [Best(contest.subset, own.worth) for contest, own in outcomes if contest.subset != TIES]
-    return score(best, [_tied(contest, own) for contest, own in outcomes if contest.subset == TIES]).official
-
-
-def _tied(contest: Contest, own: Outcome) -> Tied:
-    kind, _, prompt = contest.id.removeprefix(f"{TIES}/").partition(":")
-    return Tied(prompt, kind == "ref", len(contest.right), own.ratings)
-
-
-def _says_a(asked: Question) -> str | None:
-    return None if asked.prompt == "rating" else Verdict.A

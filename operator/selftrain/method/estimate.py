@@ -21,8 +21,8 @@ STATE_BYTES = 16
 """Of a trained parameter in a full training state: bf16 weights and gradients, float32 weights and two moments."""
 STATES_KEPT = 2
 WEIGHT_BYTES = 2
-PAIR = (2, 2)
-"""Prompts about a pair, one an order, and answers in each."""
+PAIR = {Mode.PAIRWISE: (2, 2), Mode.RATING: (2, 1)}
+"""Prompts about a pair, one an order or an answer, and answers in each. What several pairs show is taken to be rated for each of them."""
 CONTEST = {Mode.PAIRWISE: (12, 2), Mode.RANKING: (1, 4), Mode.RATING: (4, 1)}
 """The same of an item of RewardBench 2 with its four answers. Its Ties, one item in 18, are taken for such ones."""
 
@@ -149,7 +149,7 @@ def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
 
 def _asked(entry: Benchmark) -> tuple[int, int]:
     """Prompts about an item, and answers in each."""
-    return CONTEST[entry.mode] if entry.format is PairFormat.REWARDBENCH2 else PAIR
+    return (CONTEST if entry.format is PairFormat.REWARDBENCH2 else PAIR)[entry.mode]
 
 
 def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, peak: float) -> Estimate:

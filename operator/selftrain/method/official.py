@@ -1,4 +1,4 @@
-"""A benchmark's own score, from a judge's rulings on its pairs in both orders, read leniently as its own code does."""
+"""A benchmark's own score, from a judge's rulings on its pairs in both orders or its ratings, read leniently as its own code does."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,8 @@ from dataclasses import replace
 from selftrain.api.records import Official, Order
 from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import PairFormat
-from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rmbench
+from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rewardbench2, rmbench
+from selftrain.method.contests import Contest, Outcome
 from selftrain.method.scoring import Ruling
 
 WITH_PRIOR_SETS = "with Prior Sets"
@@ -23,11 +24,45 @@ def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str,
         case PairFormat.JUDGEBENCH:
             return judgebench.score(_both_orders(rulings)).official
         case PairFormat.RM_BENCH:
-            return rmbench.score(_matrices(rulings)).official
+            won = ((ruling.id, ruling.subset, ruling.right / len(Order)) for ruling in rulings)
+            return rmbench.score(_matrices(won)).official
         case PairFormat.MT_BENCH:
             return mtbench.score(_beside(rulings, people)).official
         case _:
             return None
+
+
+def official_of_contests(layout: PairFormat, decided: Sequence[tuple[Contest, Outcome]]) -> Official | None:
+    """The same of ratings, and of items with more than two answers. Two equal ratings are no verdict; RM-Bench calls them a loss."""
+    match layout:
+        case PairFormat.REWARDBENCH2:
+            best = [rewardbench2.Best(contest.subset, own.worth) for contest, own in decided if contest.subset != rewardbench2.TIES]
+            tied = [_tied(contest, own) for contest, own in decided if contest.subset == rewardbench2.TIES]
+            return rewardbench2.score(best, tied).official
+        case PairFormat.REWARDBENCH:
+            return _rewardbench([rewardbench.Row(contest.subset, _worth(own)) for contest, own in decided])
+        case PairFormat.JUDGEBENCH:
+            return judgebench.score(_both_alike(contest.subset, _worth(own)) for contest, own in decided).official
+        case PairFormat.RM_BENCH:
+            won = ((contest.id, contest.subset, float(own.right)) for contest, own in decided)
+            return rmbench.score(_matrices(won)).official
+        case _:
+            return None
+
+
+def _worth(own: Outcome) -> float:
+    return own.worth if own.decided else rewardbench.NO_VERDICT
+
+
+def _tied(contest: Contest, own: Outcome) -> rewardbench2.Tied:
+    kind, _, prompt = contest.id.removeprefix(f"{rewardbench2.TIES}/").partition(":")
+    return rewardbench2.Tied(prompt, kind == "ref", len(contest.right), own.ratings)
+
+
+def _both_alike(part: str, worth: float) -> judgebench.Row:
+    """Ratings know no order, so both orders are decided alike."""
+    decision = None if worth == rewardbench.NO_VERDICT else SAID[worth == 1]
+    return judgebench.Row(part, "A>B", decision, decision and judgebench.FLIPPED[decision])
 
 
 def _rewardbench(rows: Sequence[rewardbench.Row]) -> Official:
@@ -85,12 +120,12 @@ def _decision(ruling: Ruling) -> str | None:
     return None if ruling.verdict is None else SAID[ruling.verdict is Order.AB.gold]
 
 
-def _matrices(rulings: Sequence[Ruling]) -> list[rmbench.Row]:
-    """What each style gains against each other one: the share of orders in which it won."""
+def _matrices(won: Iterable[tuple[str, str, float]]) -> list[rmbench.Row]:
+    """What each style gains against each other one, from names of pairs, their domains, and what the right answer gains there."""
     items: dict[str, list[list[float]]] = defaultdict(lambda: [[0.0] * len(rmbench.STYLES) for _ in rmbench.STYLES])
     domains: dict[str, str] = {}
-    for ruling in rulings:
-        item, i, j = rmbench.cell_of(ruling.id)
-        items[item][i][j] += ruling.right / len(Order)
-        domains[item] = ruling.subset
+    for name, domain, gain in won:
+        item, i, j = rmbench.cell_of(name)
+        items[item][i][j] += gain
+        domains[item] = domain
     return [rmbench.Row(domains[item], wins) for item, wins in items.items()]

@@ -33,5 +33,5 @@ def prompts_of(benchmarks: Iterable[Benchmark], *, validation: bool = False) -> 
     """The prompts that some benchmarks and held-out pairs need. RewardBench 2 has items that can only be rated."""
     needed: set[Prompt] = {"judge"} if validation else set()
     for entry in benchmarks:
-        needed |= {MODES[entry.mode], "rating"} if entry.format is PairFormat.REWARDBENCH2 else {"judge"}
+        needed |= {MODES[entry.mode]} | ({"rating"} if entry.format is PairFormat.REWARDBENCH2 else set())
     return sorted(needed)

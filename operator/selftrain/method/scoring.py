@@ -69,13 +69,16 @@ def tally(rows: Sequence[Ruling]) -> Tally:
         a_verdicts=sum(row.verdict is Verdict.A for row in rows),
         strict_correct=sum(strict.values()),
         pairs=len(pairs),
-        effective=_effective(len(rows), pairs),
-        strict_effective=_effective(len(pairs), {pair: [both] for pair, both in strict.items()}),
+        effective=independent(len(rows), pairs),
+        strict_effective=independent(len(pairs), {pair: [both] for pair, both in strict.items()}),
     )
 
 
-def _effective(total: int, pairs: Mapping[tuple[str, str], Sequence[bool]]) -> float | None:
-    """Rounded, since it stands in a manifest. None if every item has one judgment."""
+def independent(total: int, pairs: Mapping[tuple[str, str], Sequence[bool]]) -> float | None:
+    """How many of `total` judgments are, from what was right by item and pair. None if every item has one judgment.
+
+    Rounded, since it stands in a manifest.
+    """
     items: defaultdict[str, list[bool]] = defaultdict(list)
     for (item, _), right in pairs.items():
         items[item].extend(right)

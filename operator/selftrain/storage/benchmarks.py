@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from selftrain.api.conditions import Reason
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import PairFormat
-from selftrain.method.contests import Contest
+from selftrain.api.v1alpha1 import Mode, PairFormat
+from selftrain.method.contests import Contest, rated_alone
 from selftrain.method.pairs import HeldOut, normal
 from selftrain.storage.files import file_rows
 from selftrain.storage.layouts import CONTEST_COLUMNS, LAYOUTS, bad, contest
@@ -21,11 +21,12 @@ from selftrain.storage.layouts import CONTEST_COLUMNS, LAYOUTS, bad, contest
 T = TypeVar("T")
 
 
-def read_items(path: Path, layout: PairFormat, drops: Counter[Drop]) -> Sequence[HeldOut] | Sequence[Contest]:
+def read_items(path: Path, layout: PairFormat, drops: Counter[Drop], mode: Mode = Mode.PAIRWISE) -> Sequence[HeldOut] | Sequence[Contest]:
     """All items of a benchmark; what is left out is counted. Raises UserError naming the row that is wrong."""
     if layout is PairFormat.REWARDBENCH2:
         return read_contests(path)
-    return read_benchmark(path, layout, drops, published=layout is not PairFormat.PAIRS)
+    pairs = read_benchmark(path, layout, drops, published=layout is not PairFormat.PAIRS)
+    return [rated_alone(pair) for pair in pairs] if mode is Mode.RATING else pairs
 
 
 def read_benchmark(

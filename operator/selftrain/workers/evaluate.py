@@ -1,6 +1,6 @@
 """evaluate: judgments of held-out items, the scores made from them, and the judge's model card. Pairs are judged in both orders."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -39,6 +39,11 @@ class Asked:
     first: int = 0
     """Number of the first sample. Those for a majority come after the exam's own."""
 
+    @property
+    def same(self) -> Hashable:
+        """What is equal where one judgment will do: an answer that several pairs of an item show is rated once."""
+        return self.exam.name, self.question.prompt, tuple(self.question.values.items()), self.first
+
 
 def run(context: Context, load: Load = load_sampler) -> None:
     """Score a judge on all benchmarks, and on the run's own held-out pairs. Shards that are committed are not judged again."""
@@ -59,7 +64,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
             for shard in stage.undrained(missing):
                 start, stop = bounds(len(held_out), stage.shards, shard)
                 asked = [ask for exam, item in held_out[start:stop] for ask in asked_about(exam, item)]
-                yield (shard, asked), [_request(context, sampler, templates, ask) for ask in asked]
+                yield (shard, asked), [_request(context, sampler, templates, ask) for ask in once(asked)]
 
         with context.drain.deferred():
             for (shard, asked), sampled in sampler.sample(batches()):
@@ -82,6 +87,14 @@ def asked_about(exam: Exam, item: HeldOut | Contest) -> Iterator[Asked]:
             yield Asked(exam, name, subset, question, exam.again, first=exam.votes)
 
 
+def once(asked: Iterable[Asked]) -> list[Asked]:
+    """The first of those that are the same."""
+    first: dict[Hashable, Asked] = {}
+    for ask in asked:
+        first.setdefault(ask.same, ask)
+    return list(first.values())
+
+
 def _questions(exam: Exam, item: HeldOut | Contest) -> Sequence[Question]:
     if isinstance(item, Contest):
         return list(questions(item, exam.mode))
@@ -99,7 +112,10 @@ def _judgments(exams: Sequence[Exam]) -> int:
 
 
 def made(asked: list[Asked], sampled: Sampled) -> Made:
-    """The rows of a shard, one a judgment. What was cut or never sampled is counted and stays, since every item is scored."""
+    """The rows of a shard, one a judgment, in every item that it is about.
+
+    What was cut or never sampled is counted and stays, since every item is scored.
+    """
     rows = list(_rows(asked, sampled))
     counts = {
         "ordered": sum(ask.first == 0 for ask in asked),
@@ -112,8 +128,9 @@ def made(asked: list[Asked], sampled: Sampled) -> Made:
 
 
 def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
-    for ask, samples in zip(asked, sampled.completions, strict=True):
-        gold, read = ask.question.gold, READINGS[ask.question.prompt].strict
+    said = {ask.same: samples for ask, samples in zip(once(asked), sampled.completions, strict=True)}
+    for ask in asked:
+        samples, gold, read = said[ask.same], ask.question.gold, READINGS[ask.question.prompt].strict
         for number, sample in enumerate(samples or UNFIT, start=ask.first):
             verdict = read(sample.text)
             yield {

@@ -42,7 +42,7 @@ def read_benchmarks(context: Context) -> list[Exam]:
         file, drops = benchmark(context, entry.name, entry.uri), Counter[Drop]()
         exam = Exam(
             name=entry.name,
-            items=read_items(file.path, entry.format, drops),
+            items=read_items(file.path, entry.format, drops, entry.mode),
             source=f"benchmark/{entry.name}",
             digest=file.digest,
             votes=entry.votes,

@@ -35,7 +35,7 @@ def run(context: Context) -> None:
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
     for entry in spec.evaluate.benchmarks:
         drops: Counter[Drop] = Counter()
-        items = read_items(files[entry.name].path, entry.format, drops)
+        items = read_items(files[entry.name].path, entry.format, drops, entry.mode)
         log.info("preflight: benchmark %s has %d items, left out: %s", entry.name, len(items), _told(drops))
     model = seed(context)
     _check_models(context, model.path)

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from selftrain.api.records import VALIDATION, BenchmarkResult, Order, Shard, Verdict
-from selftrain.method import contests
-from selftrain.method.contests import Contest
+from selftrain.method import contest_scoring
+from selftrain.method.contests import Contest, prompt_of
 from selftrain.method.official import item_of, official
 from selftrain.method.pairs import HeldOut, has_winner
 from selftrain.method.questions import Heard
@@ -37,7 +37,7 @@ def _heard(context: Context, done: Mapping[int, Shard], exams: Iterable[Exam]) -
     parts = [done[shard].part for shard in sorted(done)]
     for row in read_rows(context.store, parts, context.scratch, 0, count_rows(parts)):
         words = own if row["sample"] < votes[row["benchmark"]] else again
-        heard = Heard(row["verdict"], READINGS[contests.prompt_of(row["order"])].lenient(row["trace"]))
+        heard = Heard(row["verdict"], READINGS[prompt_of(row["order"])].lenient(row["trace"]))
         words[row["benchmark"]][row["pair_id"]][row["order"]].append(heard)
     return own, again
 
@@ -48,7 +48,7 @@ def _by_exam() -> defaultdict[str, defaultdict[str, defaultdict[str, list[Heard]
 
 def _result(exam: Exam, votes: int, words: Words) -> BenchmarkResult:
     if held := [(item, words[item.id]) for item in exam.items if isinstance(item, Contest)]:
-        return contests.result(exam.name, votes, exam.mode, held)
+        return contest_scoring.result(exam.name, votes, exam.layout, exam.mode, held)
     pairs = [item for item in exam.items if not isinstance(item, Contest)]
     rulings = [_ruling(exam, pair, order, words[pair["id"]][order.value]) for pair in pairs for order in Order]
     won = {pair["id"] for pair in pairs if has_winner(pair)}

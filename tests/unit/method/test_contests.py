@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selftrain.api.records import BenchmarkResult
-from selftrain.api.v1alpha1 import Benchmark, Mode
+from selftrain.api.v1alpha1 import Benchmark, Mode, PairFormat
 from selftrain.method.benchmarks import rewardbench2
-from selftrain.method.contests import Contest, by_chance, outcome, prompt_of, questions, result, stored_position
+from selftrain.method.contest_scoring import result
+from selftrain.method.contests import Contest, by_chance, outcome, prompt_of, questions, rated_alone, stored_position
+from selftrain.method.pairs import HeldOut
 from selftrain.method.questions import Heard, Question, prompts_of
 
 ITEM = Contest("Math/1", "Math", "x?", ("right",), ("w1", "w2", "longest"))
@@ -19,9 +21,9 @@ REFERENCE = Contest("Ties/ref:7", "Ties", "x?", ("r1",), ("w1",))
 Says = Callable[[Question], str | None]
 
 
-def judged(mode: Mode, says: Says, *items: Contest) -> BenchmarkResult:
+def judged(mode: Mode, says: Says, *items: Contest, layout: PairFormat = PairFormat.REWARDBENCH2) -> BenchmarkResult:
     held = [(item, {asked.key: [Heard(says(asked), says(asked))] for asked in questions(item, mode)}) for item in items]
-    return result("b", 1, mode, held)
+    return result("b", 1, layout, mode, held)
 
 
 def test_a_ranking_shows_the_right_answer_where_the_items_name_puts_it() -> None:
@@ -60,8 +62,9 @@ def test_a_key_says_what_was_asked_with(mode: Mode, item: Contest) -> None:
     assert {one.prompt for one in asked} <= set(prompts_of([entry]))
 
 
-def test_pairs_need_the_judge_prompt_alone() -> None:
+def test_pairs_need_one_prompt_alone() -> None:
     assert prompts_of([Benchmark(name="b", uri="s3://b/x")]) == ["judge"]
+    assert prompts_of([Benchmark(name="b", uri="s3://b/x", mode=Mode.RATING)]) == ["rating"]
     assert (prompts_of([]), prompts_of([], validation=True)) == ([], ["judge"])
     assert (prompt_of("AB"), prompt_of("BA")) == ("judge", "judge")
 
@@ -125,6 +128,37 @@ def test_the_score_is_that_of_the_offline_scorer() -> None:
     assert told.parts["Ties"].correct == 2
 
 
+def rated_pair(name: str, subset: str | None, chosen: str, rejected: str) -> Contest:
+    return rated_alone(HeldOut(id=name, instruction="x?", chosen=chosen, rejected=rejected, subset=subset))
+
+
+def by_text(asked: Question) -> str | None:
+    """A judge whose rating is the answer's first word; of none it says nothing."""
+    word = asked.values["answer"].split()[0]
+    return None if word == "none" else word
+
+
+def test_a_pair_whose_answers_are_rated_alone() -> None:
+    """Right, wrong, equal, one without a rating on either side, and none."""
+    sides = [("9", "2"), ("2", "9"), ("5", "5"), ("5", "none"), ("none", "5"), ("none", "none")]
+    pairs = [rated_pair(f"{number}", "s" if number else None, *both) for number, both in enumerate(sides)]
+    told = judged(Mode.RATING, by_text, *pairs, layout=PairFormat.PAIRS)
+    assert (told.overall.correct, told.overall.total, told.overall.unparsed, told.overall.effective) == (2, 6, 1, None)
+    assert {name: (part.correct, part.total) for name, part in told.parts.items()} == {"s": (1, 5)}
+    assert (told.official, told.always_a.correct) == (None, 0)
+    assert told.random == pytest.approx(6 * (1 - 0.1) / 2), "of ten ratings the same two are drawn once in ten"
+    assert told.longer_wins.correct == 1, "of none and 5 the former"
+
+
+def test_rated_pairs_of_one_item_are_no_independent_witnesses() -> None:
+    """Both answers of each cell are rated alike, so an item's nine stand and fall together."""
+    cells = [f"math/{n}/{i}-{j}" for n in range(8) for i in range(3) for j in range(3)]
+    pairs = [rated_pair(cell, "math", *(("9", "2") if int(cell[5]) % 2 else ("2", "9"))) for cell in cells]
+    told = judged(Mode.RATING, by_text, *pairs, layout=PairFormat.RM_BENCH)
+    assert (told.overall.correct, told.overall.total) == (36, 72)
+    assert told.overall.effective == pytest.approx(8, abs=1)
+
+
 def test_baselines() -> None:
     told = judged(Mode.RANKING, best, *(ITEM._replace(id=f"Math/{number}") for number in range(40)), TIED)
     at_a = sum(stored_position(f"Math/{number}") == 0 for number in range(40))
@@ -145,7 +179,7 @@ def test_chance_is_what_a_judge_that_draws_would_have_right(right: int, mode: Mo
 
 def test_both_readings_are_told() -> None:
     words = {asked.key: [Heard(None, asked.gold)] for asked in questions(ITEM, Mode.RANKING)}
-    told = result("b", 1, Mode.RANKING, [(ITEM, words)])
+    told = result("b", 1, PairFormat.REWARDBENCH2, Mode.RANKING, [(ITEM, words)])
     assert (told.overall.correct, told.lenient.correct, told.disagreements) == (0, 1, 1)
 
 

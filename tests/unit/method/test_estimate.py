@@ -139,6 +139,14 @@ def test_an_item_of_four_answers_is_asked_about_as_the_recipe_does(mode: Mode) -
     assert {(len(asked), sum(name.startswith("answer") for name in question.values)) for question in asked} == {CONTEST[mode]}
 
 
+def test_answers_that_are_rated_alone_are_shorter_to_read() -> None:
+    entry = {"name": "held-out", "uri": "s3://b/f"}
+    modes = ("pairwise", "rating")
+    pairwise, rating = (found(evaluate={"benchmarks": [{**entry, "mode": mode}]})[Stage.EVALUATE] for mode in modes)
+    assert rating.items == pairwise.items
+    assert pairwise.read_tokens - rating.read_tokens == pytest.approx(2 * 160 * 2 * 10.6)
+
+
 def test_a_70b_run_has_the_papers_size() -> None:
     """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
     body = yaml.safe_load((RUNS / "gpu-70b.yaml").read_text())

@@ -1,5 +1,6 @@
 """A benchmark's own score from rulings in both orders: the same as from rows that its own code would have made."""
 
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from selftrain.api.records import Order, Verdict
 from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import rewardbench, rmbench
-from selftrain.method.official import official, stored_order
+from selftrain.method.contests import Contest, outcome
+from selftrain.method.official import official, official_of_contests, stored_order
 from selftrain.method.scoring import Ruling
 from selftrain.method.stats import wilson
 
@@ -83,6 +85,33 @@ def test_rm_bench_wins_by_order() -> None:
     assert scored is not None
     assert {level: scored.parts[level] for level in rmbench.LEVELS} == {"easy": 1, "normal": 0.5, "hard": 0}
     assert scored.overall == pytest.approx(0.5)
+
+
+RATED = {"right": ("9", "2"), "wrong": ("2", "9"), "tie": ("5", "5"), "none": (None, None), "half": ("5", None)}
+
+
+@pytest.mark.parametrize(
+    ("layout", "names", "subset", "worth"),
+    [
+        (PairFormat.REWARDBENCH, ["1"], "hep-go", {"right": 1, "wrong": 0, "tie": 0.5, "none": 0.5, "half": 1}),
+        (PairFormat.JUDGEBENCH, ["1"], "mmlu-pro", {"right": 1, "wrong": 0, "tie": 0, "none": 0, "half": 1}),
+        (
+            PairFormat.RM_BENCH,
+            [rmbench.cell_name("chat/1", i, j) for i in rmbench.STYLES for j in rmbench.STYLES],
+            "chat",
+            {"right": 1, "wrong": 0, "tie": 0, "none": 0, "half": 1},
+        ),
+        (PairFormat.HELPSTEER2, ["1"], "", {}),
+    ],
+)
+def test_ratings_are_scored_as_the_benchmark_scores_its_own(
+    layout: PairFormat, names: list[str], subset: str, worth: Mapping[str, float]
+) -> None:
+    """JudgeBench and RM-Bench have scores of single answers too, and count equal ones as wrong; RewardBench's half is for no verdict."""
+    for case, (chosen, rejected) in RATED.items():
+        own = outcome({"right-1": [chosen], "wrong-1": [rejected]})
+        told = official_of_contests(layout, [(Contest(name, subset, "x?", ("r",), ("w",)), own) for name in names])
+        assert (told and told.parts[subset]) == worth.get(case), case
 
 
 def test_mt_bench_is_agreement_with_every_person() -> None:

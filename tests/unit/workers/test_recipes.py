@@ -913,6 +913,36 @@ def test_items_with_many_answers_are_judged_in_each_mode(bench: "Bench", mode: s
     assert {row["correct"] for row in rows(context) if row["order"] == "right-1"} == {None}, "a rating alone is neither right nor wrong"
 
 
+STYLED = [
+    {"id": n, "domain": "math", "prompt": f"Task {n}.", "chosen": [f"right {n} {s}" for s in "abc"],
+     "rejected": [f"wrong {n} {s}" for s in "abc"]}
+    for n in range(4)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("votes", [1, 2])
+def test_an_answer_that_several_pairs_show_is_rated_once(bench: "Bench", votes: int) -> None:
+    """Nine pairs an item of six answers. The judge gives the third wrong answer more than the first right one."""
+    marks = {"right": [5, 7, 9], "wrong": [2, 3, 6]}
+
+    def say(text: str, _seed: int) -> str:
+        [kind, _, style] = text.partition("\n[The Start of the Assistant's Answer]\n")[2].split()[:3]
+        return f"I see. [[{marks[kind]['abc'.index(style)]}]]"
+
+    bench.engine.say = say
+    entry = {"name": "styled", "uri": f"file://{as_lines(bench.folder / 'styled.jsonl', STYLED)}", "format": "rm-bench", "mode": "rating"}
+    spec = {"shards": 2, "maxTokens": 64, "majorityOf": 1, "benchmarks": [{**entry, "votes": votes}]}
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=spec)
+    evaluate.run(context, bench.load)
+    assert len(bench.engine.asked) == 4 * 6
+    assert manifest(context).counts["judgments"] == len(rows(context)) == 4 * 18 * votes, "each pair has its own rows"
+    [styled] = manifest(context).results
+    assert (styled.overall.correct, styled.overall.total) == (4 * 8, 4 * 9)
+    assert styled.official is not None
+    assert [styled.official.parts[level] for level in ("easy", "normal", "hard")] == pytest.approx([1, 1, 2 / 3])
+    assert sum(hits(context.store, manifest(context)).values()) == 4 * 8
+
+
 def test_votes_and_prompts_that_do_not_fit_count_for_many_answers_too(bench: "Bench") -> None:
     bench.engine.say, bench.engine.limit = knows, 10
     spec = contest_spec(bench, mode="ranking")
