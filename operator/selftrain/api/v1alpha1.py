@@ -265,7 +265,8 @@ class Spec(ApiModel):
     model: ModelSource
     """The seed judge. The first iteration is trained from it, and the later ones too if train.start is seed (paper)."""
     generator: ModelSource | None = None
-    """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B."""
+    """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B. If it thinks first, between <think> and </think>,
+    that counts for generate.maxTokens and is no part of an answer."""
     weaker: ModelSource | None = None
     """A model that answers worse than the generator, a smaller one or an older checkpoint: what it says is the worse answer of the kind
     weaker, for which it answers every instruction before the generator does."""

@@ -14,6 +14,7 @@ from selftrain.storage.instructions import Instruction
 from selftrain.workers.engine import Completion, Sampling
 from selftrain.workers.sampling import Sampled, Sampler
 from selftrain.workers.shards import Made, Row, total
+from selftrain.workers.writer import written
 
 Write = Callable[[Sequence[Instruction]], Made]
 
@@ -56,10 +57,10 @@ class Classifier:
     def _read(self, samples: Sequence[Completion] | None) -> Class | Drop:
         if samples is None:
             return Drop.TOO_LONG
-        [sample] = samples
-        if sample.finish != "stop":
+        said = written(samples[0])
+        if not said.whole:
             return Drop.TRUNCATED
-        return parse_class(sample.text, self.wanted.scale) or Drop.UNCLASSIFIED
+        return parse_class(said.text, self.wanted.scale) or Drop.UNCLASSIFIED
 
 
 def _dropped(row: Instruction, drop: Drop) -> Row:

@@ -10,6 +10,7 @@ from selftrain.api.seeds import seed_of
 from selftrain.api.v1alpha1 import Spec
 from selftrain.method.negatives import Agreement, agree, disagreeing, order_of
 from selftrain.method.pairs import Pair, Written, build_pair, build_rewritten, build_worse
+from selftrain.method.thinking import after_thinking
 from selftrain.prompts import Template
 from selftrain.storage.instructions import Instruction
 from selftrain.workers.engine import Completion, Sampling
@@ -106,8 +107,8 @@ def _pair(kind: NegativeKind, row: Instruction, answer: Written, completion: Wri
 
 
 def written(sample: Completion) -> Written:
-    """What the engine says of a completion, as the method sees it."""
-    return Written(sample.text, whole=sample.finish == "stop")
+    """A completion as the method sees it: what a model thinks before it answers is not kept."""
+    return Written(after_thinking(sample.text), whole=sample.finish == "stop")
 
 
 def _row(draft: Draft) -> Row:

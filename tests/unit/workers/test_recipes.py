@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,6 +296,19 @@ def test_classified_shards_are_resumed_to_the_same_bytes(bench: "Bench") -> None
     make_pairs(bench, **spec)
     assert 0 < len(bench.engine.asked) < len(asked)
     assert bytes_of(context) == before
+
+
+def test_what_a_generator_thinks_is_no_part_of_what_it_says(bench: "Bench") -> None:
+    spec = classifying(bench)
+    plain, say = rows(make_pairs(bench, **spec)), bench.engine.say
+
+    def thinking(text: str, seed: int) -> Completion:
+        said = say(text, seed)
+        whole = said if isinstance(said, Completion) else Completion(said, "stop", 9)
+        return replace(whole, text=f"<think>\nPerhaps <answer>4</answer>?\nCategory: none\n</think>\n\n{whole.text}")
+
+    bench.engine.say = thinking
+    assert rows(make_pairs(bench, **spec, store={"uri": f"file://{bench.folder}/other"})) == plain
 
 
 def test_an_instruction_too_long_to_classify_is_counted(bench: "Bench") -> None:
