@@ -7,7 +7,8 @@ import pytest
 from trial.cluster import Cluster, embedded, loaded_images, why_not
 from trial.install import install, reachable_store, upload
 
-from helpers.micro import MICRO, NAMESPACE
+from helpers.fixtures import MICRO, MODEL
+from helpers.micro import NAMESPACE
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def endpoint(cluster: Cluster) -> Iterator[str]:
     with reachable_store(cluster) as address:
-        upload(address, MICRO / "model", "inputs/micro/model")
+        upload(address, MODEL, "inputs/micro/model")
         for name in ("instructions.jsonl", "benchmark.jsonl"):
             upload(address, MICRO / name, f"inputs/micro/{name}")
         yield address

@@ -16,7 +16,8 @@ from trial.cluster import Cluster, ClusterError
 from trial.follow import follow, read, store_of
 from trial.install import BUCKET, SYSTEM, upload
 
-from helpers.micro import MICRO, NAMESPACE, body, condition, why
+from helpers.fixtures import MICRO, MODEL
+from helpers.micro import NAMESPACE, body, condition, why
 from selftrain.api.conditions import ConditionType, Reason
 from selftrain.api.names import LABEL_RUN, Layout
 from selftrain.api.records import Drop
@@ -105,7 +106,7 @@ def write_inputs(folder: Path) -> None:
     (folder / "empty.jsonl").write_text("")
     (folder / "latin.jsonl").write_bytes('{"instruction": "Wo liegt Köln?"}\n'.encode("latin-1"))
     for name in ("mute", "pickled"):
-        shutil.copytree(MICRO / "model", folder / name)
+        shutil.copytree(MODEL, folder / name)
     (folder / "mute" / "chat_template.jinja").unlink()
     (folder / "pickled" / "model.safetensors").rename(folder / "pickled" / "pytorch_model.bin")
 

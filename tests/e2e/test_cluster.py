@@ -15,7 +15,8 @@ from trial.cluster import Cluster
 from trial.follow import follow, read, store_of
 from trial.install import SYSTEM
 
-from helpers.micro import MICRO, NAMESPACE, body, condition, why
+from helpers.fixtures import MICRO
+from helpers.micro import NAMESPACE, body, condition, why
 from selftrain.api.conditions import ConditionType
 from selftrain.api.names import LABEL_RUN, LABEL_STAGE, Layout
 from selftrain.api.records import Manifest

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from helpers.trainers import MODEL, example
+from helpers.fixtures import MODEL
+from helpers.trainers import example
 from selftrain.storage.tables import EXAMPLES, write_table
 from selftrain.workers.corpus import write_corpus
 

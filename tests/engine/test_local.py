@@ -14,7 +14,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from helpers.files import as_lines
-from helpers.local import LAYOUT, MICRO, command, logs, manifest_file, manifests, run_local
+from helpers.fixtures import MICRO
+from helpers.local import LAYOUT, command, logs, manifest_file, manifests, run_local
 from selftrain.api.recipes import RECIPES
 from selftrain.api.stages import Stage, Step
 from selftrain.local.manifest import read_run

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.files import as_lines
-from helpers.local import MICRO, logs, manifest_file, manifests, run_local
+from helpers.fixtures import MICRO
+from helpers.local import logs, manifest_file, manifests, run_local
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Stage, Step
 

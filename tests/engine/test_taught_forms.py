@@ -8,8 +8,9 @@ from types import ModuleType
 import pytest
 
 from helpers.files import as_lines
+from helpers.fixtures import MICRO, MODEL
 from helpers.scripts import imported
-from helpers.steps import INSTRUCTIONS, MICRO, order, rows, worked
+from helpers.steps import INSTRUCTIONS, order, rows, worked
 from selftrain.api.prompts import Prompts
 from selftrain.api.records import Drop
 from selftrain.planning.steps import PAIRS_STEP, SEED_STEP
@@ -56,8 +57,8 @@ def taught(scripts: tuple[ModuleType, ...], tmp_path_factory: pytest.TempPathFac
     torch.manual_seed(0)
     rng, folder = random.Random(0), tmp_path_factory.mktemp("taught")
     forms = (phrases.example, *(lambda rng, form=form: phrases.Example(*form(rng, phrases)) for form in (classifying, rating)))
-    tokenizer = AutoTokenizer.from_pretrained(MICRO / "model")
-    model = AutoModelForCausalLM.from_pretrained(MICRO / "model", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
     make.train(model, make.by_length(rng, [make.encode(tokenizer, rng.choice(forms)(rng)) for _ in range(UPDATES * make.BATCH)]))
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -5,7 +5,7 @@ from math import log
 
 import pytest
 
-from helpers.trainers import MODEL
+from helpers.fixtures import MODEL
 from helpers.trainings import fine_tuned
 from selftrain.api.recipes import Objective
 from selftrain.api.training import Lora

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.steps import INSTRUCTIONS, MICRO, context, manifest, rows
+from helpers.fixtures import MODEL
+from helpers.steps import INSTRUCTIONS, context, manifest, rows
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop, Shard
@@ -29,12 +30,12 @@ def sampler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sampler]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(read_machine(), 1, tmp_path_factory.mktemp("cache")).items():
             patch.setitem(os.environ, name, value)
-        yield load_sampler(MICRO / "model", Generate(max_tokens=48, max_sequences=32, top_p="1.0"), [])
+        yield load_sampler(MODEL, Generate(max_tokens=48, max_sequences=32, top_p="1.0"), [])
 
 
 @pytest.fixture(scope="module")
 def requests() -> list[Request]:
-    tokenizer = load_tokenizer(MICRO / "model")
+    tokenizer = load_tokenizer(MODEL)
     sampling = Sampling(4, 1.0, 1.0, 48)
     return [Request(encode(tokenizer, [{"role": "user", "content": text}]), seed, sampling) for seed, text in enumerate(PROMPTS)]
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.steps import MICRO, order, rows, worked
+from helpers.fixtures import MODEL
+from helpers.steps import order, rows, worked
 from selftrain.api.records import Work
 from selftrain.api.stages import Step
 from selftrain.planning.steps import PAIRS_STEP, WEAKER_STEP
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 def order_of(folder: Path, step: Step) -> Work:
     """The micro model is its own older checkpoint: what it says differs by the seed alone."""
-    weaker = {"uri": f"file://{MICRO}/model"}
+    weaker = {"uri": f"file://{MODEL}"}
     generate = {"shards": 2, "maxTokens": 48, "maxSequences": 32, "topP": "1", "negatives": [{"kind": "weaker"}]}
     return order(folder, step, first=step == WEAKER_STEP, weaker=weaker, generate=generate)
 

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helpers.fixtures import MODEL
 from helpers.memory import peak
 from selftrain.api.records import Manifest, Work
 from selftrain.api.seeds import seed_of
@@ -23,7 +24,6 @@ from selftrain.workers.exits import Drain
 if TYPE_CHECKING:  # its import brings the engine's libraries, which select does without
     from selftrain.workers.engine import Completion, Request
 
-MICRO = Path(__file__).parents[1] / "fixtures" / "micro"
 PAIR_COUNT = 12_000
 SAMPLES = 4
 TRACE = "The first answer is about another question. " * 60
@@ -54,7 +54,7 @@ class Talker:
 def work(folder: Path, stage: Stage) -> Work:
     """The stage of the run; one shard is asked for."""
     spec = {
-        "model": {"uri": f"file://{MICRO}/model"},
+        "model": {"uri": f"file://{MODEL}"},
         "store": {"uri": f"file://{folder}/store"},
         "instructions": {"uri": f"file://{folder}/none.jsonl"},
         "judge": {"shards": 1, "samples": SAMPLES},

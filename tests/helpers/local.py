@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from helpers.fixtures import MICRO
 from selftrain.api.names import Layout
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Step
@@ -15,7 +16,6 @@ from selftrain.planning.steps import steps
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.open import open_store
 
-MICRO = Path(__file__).parents[1] / "fixtures" / "micro"
 LAYOUT = Layout("default", "micro", "local")
 
 

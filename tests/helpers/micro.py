@@ -1,16 +1,15 @@
 """The micro run on a cluster, for the end-to-end tests."""
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 from trial.cluster import Cluster
 from trial.install import BUCKET, SYSTEM, placed
 
+from helpers.fixtures import MICRO
 from selftrain.api.conditions import ConditionType
 from selftrain.api.v1alpha1 import SelfTrainRun
 
-MICRO = Path(__file__).parents[1] / "fixtures" / "micro"
 INPUTS = f"s3://{BUCKET}/inputs/micro"
 NAMESPACE = "selftrain-e2e"
 

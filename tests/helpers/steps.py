@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from helpers.fixtures import MICRO, MODEL
 from selftrain.api.records import Manifest, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.storage.commit import read_manifest
@@ -15,14 +16,13 @@ from selftrain.storage.open import open_store
 from selftrain.workers.context import Context
 from selftrain.workers.exits import Drain
 
-MICRO = Path(__file__).parents[1] / "fixtures/micro"
 INSTRUCTIONS = {"uri": f"file://{MICRO}/instructions.jsonl"}
 
 
 def order(folder: Path, step: Step, *, first: bool = False, **changes: Any) -> Work:
     """The work order of a step, with the store in the folder."""
     spec = {
-        "model": {"uri": f"file://{MICRO}/model"},
+        "model": {"uri": f"file://{MODEL}"},
         "store": {"uri": f"file://{folder}/store"},
         "instructions": INSTRUCTIONS,
         "generate": {"shards": 3, "maxTokens": 48, "maxSequences": 32},

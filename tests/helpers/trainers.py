@@ -1,11 +1,9 @@
 """Trainers in this process, one rank, and what a plain loop computes without any packing."""
 
-from pathlib import Path
-
+from helpers.fixtures import MODEL
 from selftrain.api.training import Train
 from selftrain.workers.packing import micro_batches, single_batches
 
-MODEL = Path(__file__).parents[1] / "fixtures/micro/model"
 WORDS = "a cat sat on the mat and saw another dog with some food near an old house".split()
 SETTINGS = Train(
     learning_rate="0.001", warmup_steps=2, epochs=2, tokens_per_update=600, sequence_length=256, zero_stage=1,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.trainers import MODEL, SETTINGS
+from helpers.fixtures import MODEL
+from helpers.trainers import SETTINGS
 from selftrain.api.records import Manifest, Part, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.storage.commit import commit, read_manifest

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from helpers.control_plane import ControlPlane
+from helpers.fixtures import RUNS
 from selftrain.api.load import run_of
 
 pytestmark = pytest.mark.cluster
 
-RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ABLATIONS = [path for path in sorted(EXAMPLES.glob("ablations/*.yaml")) if path.name != "study.yaml"]
 GOOD = [*sorted(RUNS.glob("good/*.yaml")), *sorted(EXAMPLES.glob("*/run*.yaml")), *ABLATIONS]

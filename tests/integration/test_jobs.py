@@ -1,11 +1,10 @@
 """The Jobs and Services that stages get, in front of a real API server: nothing unknown in them, nothing that it refuses."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
 from helpers.control_plane import ControlPlane
+from helpers.fixtures import RUNS
 from selftrain.api.load import run_of
 from selftrain.api.pods import PodSettings
 from selftrain.api.records import Work
@@ -15,7 +14,6 @@ from selftrain.kube.pods import Images
 
 pytestmark = pytest.mark.cluster
 
-RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
 DEFAULTS = Defaults(Images("controller:1", "generate:1", "train:1"), PodSettings())
 
 

@@ -8,11 +8,11 @@ import jsonschema
 import pytest
 import yaml
 
+from helpers.fixtures import RUNS
 from selftrain.api.crd import COLUMNS, custom_resource_definition, schema, structural
 from selftrain.api.load import run_of
 from selftrain.api.v1alpha1 import MUTABLE, RULES, SelfTrainRun, Spec
 
-RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 REFUSED = {"anyOf", "oneOf", "allOf", "not", "$ref", "const", "exclusiveMinimum", "exclusiveMaximum", "propertyNames", "title"}
 
 

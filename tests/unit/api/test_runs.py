@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.fixtures import RUNS
 from selftrain.api.errors import UserError
 from selftrain.api.load import run_of
 from selftrain.api.recipes import RECIPES
 from selftrain.api.v1alpha1 import RULES, Mode, PairFormat, Spec
 
-RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
 ROOT = Path(__file__).parents[3]
 STUDY = "study.yaml"
 """No manifest but changes to one; hack/study reads it."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-MANIFEST = str(Path(__file__).parents[2] / "fixtures" / "runs" / "good" / "smallest.yaml")
+from helpers.fixtures import RUNS
+
+MANIFEST = str(RUNS / "good" / "smallest.yaml")
 ABSENT = ["aiohttp", "boto3", "duckdb", "kopf", "kubernetes", "numpy", "pyarrow", "torch", "transformers", "vllm"]
 """What only extras bring. A module that is None cannot be imported."""
 SCRIPT = f"import sys; sys.modules.update(dict.fromkeys({ABSENT})); from selftrain.cli.__main__ import main; sys.exit(main(sys.argv[1:]))"

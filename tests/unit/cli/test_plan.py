@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.fixtures import RUNS
 from selftrain.api.load import run_of
 from selftrain.cli.__main__ import main
 from selftrain.cli.plan import fill
 
 ROOT = Path(__file__).parents[3]
-GOOD = sorted((ROOT / "tests" / "fixtures" / "runs" / "good").glob("*.yaml"))
+GOOD = sorted(RUNS.glob("good/*.yaml"))
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.fixtures import RUNS
 from selftrain.api.load import run_of
 from selftrain.api.stages import Stage
 from selftrain.api.v1alpha1 import Mode
@@ -13,7 +14,6 @@ from selftrain.method.contests import Contest, questions
 from selftrain.method.estimate import CONTEST, Assumptions, Estimate, estimate
 
 DEMO = Path(__file__).parents[3] / "examples" / "smollm2" / "run.yaml"
-RUNS = Path(__file__).parents[2] / "fixtures" / "runs" / "good"
 CORES = 380e9
 """FLOP/s of bfloat16 matrix products on the two cores."""
 KNOWN = Assumptions(
@@ -93,7 +93,7 @@ def test_a_rewritten_answer_is_one_more_answer() -> None:
 
 def test_adapters_need_little_room_and_no_gradients_beside_them() -> None:
     """41,943,040 numbers have the adapters of rank 16 beside all linear layers of Llama 3.1 8B."""
-    body = yaml.safe_load((RUNS / "lora.yaml").read_text())
+    body = yaml.safe_load((RUNS / "good" / "lora.yaml").read_text())
     known = Assumptions(parameters=8.03e9, instructions=20_582)
 
     def train(**settings: object) -> Estimate:
@@ -149,7 +149,7 @@ def test_answers_that_are_rated_alone_are_shorter_to_read() -> None:
 
 def test_a_70b_run_has_the_papers_size() -> None:
     """20,582 instructions x 15 judgments x both orders = 617,460 an iteration, were all of them usable."""
-    body = yaml.safe_load((RUNS / "gpu-70b.yaml").read_text())
+    body = yaml.safe_load((RUNS / "good" / "gpu-70b.yaml").read_text())
     known = Assumptions(parameters=70.6e9, instructions=20_582, usable=1)
     spec = run_of(body).spec
     (judge,) = (one for one in estimate(spec, known, 989e12) if one.stage is Stage.JUDGE)

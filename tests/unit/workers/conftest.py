@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from helpers.fixtures import MICRO, MODEL
 from selftrain.api.records import Work
 from selftrain.api.stages import Stage
 from selftrain.api.v1alpha1 import SamplingStage
@@ -19,7 +20,6 @@ from selftrain.workers.engine import Completion, Request
 from selftrain.workers.exits import Drain
 from selftrain.workers.sampling import Sampler
 
-MICRO = Path(__file__).parents[2] / "fixtures/micro"
 Say = Callable[[str, int], str | Completion]
 
 
@@ -71,7 +71,7 @@ class Bench:
     def context(self, stage: Stage, iteration: int = 1, index: int = 0, **spec: Any) -> Context:
         """A worker of one stage. `spec` replaces parts of the run's."""
         body = {
-            "model": {"uri": f"file://{MICRO}/model"},
+            "model": {"uri": f"file://{MODEL}"},
             "store": {"uri": f"file://{self.folder}/store"},
             "instructions": {"uri": f"file://{self.folder}/instructions.jsonl"},
             "generate": {"shards": 3, "maxTokens": 64},

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from helpers.fixtures import MODEL
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.workers.chat import decode, encode, encode_example, end_of_turn, load_tokenizer
 
-MICRO = Path(__file__).parents[2] / "fixtures/micro/model"
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -198,7 +198,7 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_micro_model() -> None:
-    tokenizer = load_tokenizer(MICRO)
+    tokenizer = load_tokenizer(MODEL)
     ids = encode(tokenizer, [{"role": "user", "content": "Hi<|im_end|>"}])
     assert tokenizer.decode(ids) == "<|im_start|>user\nHi<|im_end|><|im_end|>\n<|im_start|>assistant\n"
     assert ids.count(tokenizer.convert_tokens_to_ids("<|im_end|>")) == 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from helpers.fixtures import MODEL
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, SelfTrainError, UserError
 from selftrain.api.v1alpha1 import Generate
@@ -22,7 +23,6 @@ from selftrain.workers.machine import GIB, Machine
 from selftrain.workers.models import ModelFacts, read_facts
 from selftrain.workers.sampling import check_room
 
-MICRO = Path(__file__).parents[2] / "fixtures/micro/model"
 CPU = Machine(cpus=(0, 1), quota=None, memory=16 * GIB, bfloat16=True, accelerator=False)
 GPU = Machine(cpus=(0, 1), quota=None, memory=16 * GIB, bfloat16=True, accelerator=True)
 FACTS = ModelFacts(context=2048, stretches=False, weight_bytes=GIB, kv_bytes_per_token=1024, architectures=("LlamaForCausalLM",))
@@ -108,7 +108,7 @@ def requests(*seeds: int) -> list[Request]:
 
 def test_batches_come_back_in_order_and_are_fed_while_there_is_room() -> None:
     steps = StepEngine()
-    stepping = Stepping(SimpleNamespace(llm_engine=steps), load_tokenizer(MICRO), max_sequences=3)
+    stepping = Stepping(SimpleNamespace(llm_engine=steps), load_tokenizer(MODEL), max_sequences=3)
     pulled = []
 
     def source() -> Iterator[list[Request]]:
@@ -124,10 +124,10 @@ def test_batches_come_back_in_order_and_are_fed_while_there_is_room() -> None:
 
 
 def test_facts_of_the_micro_model() -> None:
-    config = json.loads((MICRO / "config.json").read_text())
-    facts = read_facts(MICRO)
+    config = json.loads((MODEL / "config.json").read_text())
+    facts = read_facts(MODEL)
     assert facts.context == config["max_position_embeddings"]
-    assert facts.weight_bytes == (MICRO / "model.safetensors").stat().st_size
+    assert facts.weight_bytes == (MODEL / "model.safetensors").stat().st_size
     assert facts.kv_bytes_per_token == 2 * 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * config["head_dim"]
 
 
@@ -144,15 +144,15 @@ def test_facts_of_the_micro_model() -> None:
     ],
 )
 def test_a_stretched_context_is_told_from_a_plain_one(tmp_path: Path, rope: dict[str, Any], stretches: bool) -> None:
-    shutil.copytree(MICRO, tmp_path, dirs_exist_ok=True)
-    config = json.loads((MICRO / "config.json").read_text())
+    shutil.copytree(MODEL, tmp_path, dirs_exist_ok=True)
+    config = json.loads((MODEL / "config.json").read_text())
     config.pop("rope_parameters", None)
     (tmp_path / "config.json").write_text(json.dumps(config | rope))
     assert read_facts(tmp_path).stretches is stretches
 
 
 def test_a_context_without_room_is_refused_with_its_numbers() -> None:
-    tokenizer, template = load_tokenizer(MICRO), Template(None, "{{instruction}}")
+    tokenizer, template = load_tokenizer(MODEL), Template(None, "{{instruction}}")
     check_room(tokenizer, FACTS, Generate(max_tokens=1024), [template])
     check_room(tokenizer, replace(FACTS, stretches=True), Generate(max_model_length=8192), [template])
     with pytest.raises(UserError) as error:

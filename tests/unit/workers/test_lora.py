@@ -1,17 +1,15 @@
 """Which layers get an adapter, and what merging makes of them. tests/engine/test_lora.py does the same with the real PEFT."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from helpers.fixtures import MODEL
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.training import Lora
 from selftrain.workers.lora import merge, targets
 
-MICRO = Path(__file__).parents[2] / "fixtures/micro/model"
 ATTENTION = [f"self_attn.{name}_proj" for name in "qkvo"]
 ALL = [*ATTENTION, "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
 
@@ -19,7 +17,7 @@ ALL = [*ATTENTION, "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
 @pytest.fixture(scope="module")
 def model() -> PreTrainedModel:
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(MICRO))
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(MODEL))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from helpers.files import as_lines
+from helpers.fixtures import MICRO, MODEL
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
 from selftrain.api.records import Drop, Frozen, Guesses, Manifest, Order, Overlap, Part
@@ -31,8 +32,6 @@ from selftrain.workers.exits import Drained
 
 if TYPE_CHECKING:
     from conftest import Bench
-
-MICRO = Path(__file__).parents[2] / "fixtures/micro"
 
 
 def manifest(context: Context) -> Manifest:
@@ -436,7 +435,7 @@ def test_a_rewritten_answer_that_cannot_be_used_gives_way_to_the_next_kind(bench
     assert counts["rows"] == counts["pairs"] + sum(manifest(context).drops.values()) == 10
 
 
-WEAKER = {"weaker": {"uri": f"file://{Path(__file__).parents[2]}/fixtures/micro/model"}}
+WEAKER = {"weaker": {"uri": f"file://{MODEL}"}}
 
 
 def weaker_spec(*others: str) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
+from helpers.fixtures import MODEL
 from selftrain.api.recipes import Objective
 from selftrain.api.training import Train
 from selftrain.workers import train
-
-MICRO = Path(__file__).parents[2] / "fixtures/micro"
 
 
 def test_ranks_are_given_the_settings_of_their_objective(tmp_path: Path) -> None:
@@ -14,7 +13,7 @@ def test_ranks_are_given_the_settings_of_their_objective(tmp_path: Path) -> None
     told = {}
     for aim in Objective:
         (folder := tmp_path / aim).mkdir()
-        told[aim] = train._prepare(folder, MICRO / "model", [], settings, 1, aim).settings
+        told[aim] = train._prepare(folder, MODEL, [], settings, 1, aim).settings
     assert told[Objective.SFT] == settings
     found = told[Objective.DPO]
     assert (found.learning_rate, found.warmup_steps, found.gradient_clipping) == ("0.5", 3, "2")
