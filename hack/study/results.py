@@ -24,6 +24,8 @@ Counts = Sequence[tuple[int, int]]
 """Of each item how many are right, and of how many."""
 PAPER = {"demo": "paper", "unseen": "unseen-paper"}
 """The experiment with the paper's recipe, by family of tasks."""
+IMPROVED = {"demo": "improved", "unseen": "unseen-improved"}
+"""The one with the recipe that the others take apart."""
 
 
 class Share(NamedTuple):
@@ -124,15 +126,21 @@ def rows(done: Iterable[Experiment], records: Records) -> list[Row]:
                     for pair, digits in entry["hits"][benchmark].items()
                     for order in range(len(Order))
                 }
-                shown = name if number else f"seed judge ({family})"
+                shown = name if number else seed_judge(family)
                 found.setdefault((shown, number, benchmark), Row(shown, number, benchmark, family, entries, right))
     return sorted(found.values(), key=lambda row: row.iteration > 0)
+
+
+def seed_judge(family: str) -> str:
+    """What the seed is called among the judges."""
+    return f"seed judge ({family})"
 
 
 def page(found: Sequence[Row], done: Sequence[Experiment], records: Records) -> str:
     """Markdown with everything that the records say."""
     sections = {
         "Verdicts on held-out pairs": scores(found),
+        "Votes": votes(found),
         "Look-ups on held-out pairs": held_out_traces(found),
         "What it took": costs(found),
         "Pairs and traces by the world's truth": data_tables(done, records),
@@ -142,17 +150,16 @@ def page(found: Sequence[Row], done: Sequence[Experiment], records: Records) -> 
 
 def scores(found: Sequence[Row]) -> str:
     """A line a judge, those that do not judge first. Tests are by pair: on how many more is right, and on how many less."""
-    last, seeds = dict[str, Row](), dict[tuple[str, str], Row]()
-    for row in found:
-        if row.name == PAPER[row.family] and row.first:
-            last[row.family] = row
-        if row.iteration == 0:
-            seeds[row.family, row.benchmark] = row
-    tests = ("against the seed", "against paper's last")
-    head = ["judge", "iteration", "seeds", "benchmark", "right (95 %)", "by seed", *KINDS, "both orders right", "says A", *tests]
-    families = sorted({row.family for row in found})
-    lines = (_score(row, seeds.get((row.family, row.benchmark)), last.get(row.family)) for row in found)
-    return table(head, [*(line for family in families for line in _blind(family)), *lines])
+    judges = {(row.name, row.iteration): row for row in found if row.first}
+    last = {row.family: row for row in judges.values() if row.name == PAPER[row.family]}
+    tests = ("against the seed", "against paper's last", "against improved's same")
+    head = ["judge", "iteration", "seeds", "right (95 %)", "by seed", *KINDS, "both orders right", "says A", *tests]
+    lines = (
+        [*_score(row, judges.get((seed_judge(row.family), 0))), *(_against(row, other) for other in others)]
+        for row in judges.values()
+        for others in [(last.get(row.family), judges.get((IMPROVED[row.family], row.iteration)))]
+    )
+    return table(head, [*(line for family in sorted({row.family for row in found}) for line in _blind(family)), *lines])
 
 
 def _blind(family: str) -> Iterable[list[str]]:
@@ -160,7 +167,7 @@ def _blind(family: str) -> Iterable[list[str]]:
     for name, right in BLIND.items():
         all_of = [(right(pair), len(Order)) for pair in held_out_pairs(family)]
         parts = ([(right(pair), len(Order)) for pair in held_out_pairs(family) if pair["subset"] == kind] for kind in KINDS)
-        yield [f"{name} ({family})", "", "", "held-out", str(Share.of(all_of)), "", *(str(Share.of(part)) for part in parts), *[""] * 4]
+        yield [f"{name} ({family})", "", "", str(Share.of(all_of)), "", *(str(Share.of(part)) for part in parts), *[""] * 5]
 
 
 def _longer(pair: Mapping[str, str]) -> int:
@@ -170,20 +177,28 @@ def _longer(pair: Mapping[str, str]) -> int:
 BLIND: dict[str, Callable[[Mapping[str, str]], int]] = {"random, always A": lambda _: 1, "the longer answer": _longer}
 
 
-def _score(row: Row, seed: Row | None, paper: Row | None) -> list[str]:
-    judgments = sum(2 * len(entry["hits"][row.benchmark]) for entry in row.entries)
+def votes(found: Sequence[Row]) -> str:
+    """Majorities on some of the held-out pairs, against one judgment of the same pairs."""
+    one = {(row.name, row.iteration): row for row in found if row.first}
+    head = ["judge", "iteration", "benchmark", "right (95 %)", *KINDS, "against one judgment"]
+    return table(head, (_vote(row, one[row.name, row.iteration]) for row in found if not row.first))
+
+
+def _vote(row: Row, one: Row) -> list[str]:
+    return [row.name, str(row.iteration), row.benchmark, str(row.right()), *(str(row.right(kind)) for kind in KINDS), _against(row, one)]
+
+
+def _score(row: Row, seed: Row | None) -> list[str]:
     return [
         row.name,
         str(row.iteration),
         str(len(row.entries)),
-        row.benchmark,
         str(row.right()),
         ", ".join(map(str, row.by_seed)),
         *(str(row.right(kind)) for kind in KINDS),
         str(row.strict),
-        f"{row.total('a_verdicts') / judgments:.2f}" if row.first else "",
+        f"{row.total('a_verdicts') / len(row.hits):.2f}",
         _against_seed(row, seed),
-        _paired(row.hits, paper.hits if paper else {}),
     ]
 
 
@@ -237,6 +252,10 @@ def _against_seed(row: Row, seed: Row | None) -> str:
     """Every seed of a run begins with the same judge."""
     known = {(pair, order): right for (_, pair, order), right in seed.hits.items()} if seed else {}
     return _paired(row.hits, {key: known[key[1:]] for key in row.hits if key[1:] in known}) if row.iteration else ""
+
+
+def _against(row: Row, other: Row | None) -> str:
+    return _paired(row.hits, other.hits if other else {})
 
 
 def _paired(ours: Hits, theirs: Hits) -> str:

@@ -4,7 +4,7 @@ import pytest
 from study.experiments import Experiment, experiments, merged
 from study.plots import accuracy, held_out_lookups, training_lookups
 from study.record import finished, held_out, labels, made_from, rules_by, traces
-from study.results import KINDS, costs, held_out_traces, rows, scores
+from study.results import KINDS, costs, held_out_traces, rows, scores, votes
 
 from selftrain.api.load import run_of
 
@@ -86,13 +86,15 @@ def entry(iteration, hits, a_verdicts):
     }
 
 
-def test_seeds_are_pooled_and_compared_with_the_paper():
+def test_seeds_are_pooled_and_compared():
     """facts-000 and facts-001 are off topic in the demo's benchmark, facts-005 is a near miss."""
     seed = entry(0, {"facts-000": "10", "facts-005": "10"}, 4)
     paper = {"iterations": [seed, entry(1, {"facts-000": "11", "facts-005": "10"}, 3)]}
     better = {"iterations": [seed, entry(1, {"facts-000": "11", "facts-005": "11"}, 2)]}
     done = [Experiment(name, number, {}, "demo", None) for name in ("paper", "improved") for number in (1, 2)]
-    found = rows(done, {"paper-1": paper, "paper-2": paper, "improved-1": better, "improved-2": paper})
+    other = Experiment("restart", 1, {}, "demo", None)
+    records = {"paper-1": paper, "paper-2": paper, "improved-1": better, "improved-2": paper, "restart-1": paper}
+    found = rows([*done, other], records)
     by_name = {row.name: row for row in found}
     assert by_name["seed judge (demo)"].right()[:2] == (2, 4)
     assert by_name["paper"].right()[:2] == (6, 8)
@@ -101,12 +103,13 @@ def test_seeds_are_pooled_and_compared_with_the_paper():
     assert by_name["improved"].strict[:2] == (3, 4)
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in scores(found).splitlines()]
     assert [line[0] for line in lines[2:4]] == ["random, always A (demo)", "the longer answer (demo)"]
-    assert lines[2][4].startswith("160/320 = 0.500 (0.446")
-    improved = lines[-1]
-    assert improved[4].startswith("7/8 = 0.875 (")
-    assert improved[5] == "4, 3"
-    assert [cell.partition(" (")[0] for cell in improved[6:9]] == ["3/4 = 0.750", "4/4 = 1.000", "3/4 = 0.750"]
-    assert improved[9:] == ["0.62", "+2 -0, p = 0.5", "+1 -0, p = 1"]
+    assert lines[2][3].startswith("160/320 = 0.500 (0.446")
+    improved, restarted = lines[-2:]
+    assert improved[3].startswith("7/8 = 0.875 (")
+    assert improved[4] == "4, 3"
+    assert [cell.partition(" (")[0] for cell in improved[5:8]] == ["3/4 = 0.750", "4/4 = 1.000", "3/4 = 0.750"]
+    assert improved[8:] == ["0.62", "+2 -0, p = 0.5", "+1 -0, p = 1", ""]
+    assert restarted[9:] == ["+1 -0, p = 1", "+0 -0, p = 1", "+0 -1, p = 1"], "the same seed of each"
 
 
 def test_look_ups_on_held_out_pairs_are_pooled_by_kind():
@@ -141,5 +144,8 @@ def test_what_is_not_about_a_benchmark_is_told_once(tmp_path):
     found = rows([Experiment("votes", 1, {}, "demo", None)], {"votes-1": record})
     assert [(row.name, row.benchmark, row.first) for row in found[2:]] == [("votes", "held-out", True), ("votes", "vote-8", False)]
     assert len(costs(found).splitlines()) == 3
+    assert [line.split("|")[1:4] + line.split("|")[-2:-1] for line in votes(found).splitlines()[2:]] == [
+        [f" {name} ", f" {number} ", " vote-8 ", " +1 -0, p = 1 "] for name, number in (("seed judge (demo)", 0), ("votes", 1))
+    ]
     accuracy(found, tmp_path / "1.svg")
     assert ">votes, iteration 1, vote-8<" in (tmp_path / "1.svg").read_text()
