@@ -136,6 +136,11 @@ def seed_judge(family: str) -> str:
     return f"seed judge ({family})"
 
 
+def by_judge(found: Iterable[Row]) -> dict[tuple[str, int], Row]:
+    """Each judge on its first benchmark, by name and iteration."""
+    return {(row.name, row.iteration): row for row in found if row.first}
+
+
 def page(found: Sequence[Row], done: Sequence[Experiment], records: Records) -> str:
     """Markdown with everything that the records say."""
     sections = {
@@ -150,14 +155,13 @@ def page(found: Sequence[Row], done: Sequence[Experiment], records: Records) -> 
 
 def scores(found: Sequence[Row]) -> str:
     """A line a judge, those that do not judge first. Tests are by pair: on how many more is right, and on how many less."""
-    judges = {(row.name, row.iteration): row for row in found if row.first}
+    judges = by_judge(found)
     last = {row.family: row for row in judges.values() if row.name == PAPER[row.family]}
-    tests = ("against the seed", "against paper's last", "against improved's same")
+    tests = ("against the seed", "against paper's last", "against improved, same iteration")
     head = ["judge", "iteration", "seeds", "right (95 %)", "by seed", *KINDS, "both orders right", "says A", *tests]
     lines = (
-        [*_score(row, judges.get((seed_judge(row.family), 0))), *(_against(row, other) for other in others)]
+        _score(row, judges.get((seed_judge(row.family), 0)), last.get(row.family), judges.get((IMPROVED[row.family], row.iteration)))
         for row in judges.values()
-        for others in [(last.get(row.family), judges.get((IMPROVED[row.family], row.iteration)))]
     )
     return table(head, [*(line for family in sorted({row.family for row in found}) for line in _blind(family)), *lines])
 
@@ -179,7 +183,7 @@ BLIND: dict[str, Callable[[Mapping[str, str]], int]] = {"random, always A": lamb
 
 def votes(found: Sequence[Row]) -> str:
     """Majorities on some of the held-out pairs, against one judgment of the same pairs."""
-    one = {(row.name, row.iteration): row for row in found if row.first}
+    one = by_judge(found)
     head = ["judge", "iteration", "benchmark", "right (95 %)", *KINDS, "against one judgment"]
     return table(head, (_vote(row, one[row.name, row.iteration]) for row in found if not row.first))
 
@@ -188,7 +192,7 @@ def _vote(row: Row, one: Row) -> list[str]:
     return [row.name, str(row.iteration), row.benchmark, str(row.right()), *(str(row.right(kind)) for kind in KINDS), _against(row, one)]
 
 
-def _score(row: Row, seed: Row | None) -> list[str]:
+def _score(row: Row, seed: Row | None, *others: Row | None) -> list[str]:
     return [
         row.name,
         str(row.iteration),
@@ -199,6 +203,7 @@ def _score(row: Row, seed: Row | None) -> list[str]:
         str(row.strict),
         f"{row.total('a_verdicts') / len(row.hits):.2f}",
         _against_seed(row, seed),
+        *(_against(row, other) for other in others),
     ]
 
 

@@ -40,9 +40,10 @@ def official_of_contests(layout: PairFormat, decided: Sequence[tuple[Contest, Ou
             tied = [_tied(contest, own) for contest, own in decided if contest.subset == rewardbench2.TIES]
             return rewardbench2.score(best, tied).official
         case PairFormat.REWARDBENCH:
-            return _rewardbench([rewardbench.Row(contest.subset, _worth(own)) for contest, own in decided])
+            worth = ((contest.subset, own.worth if own.decided else rewardbench.NO_VERDICT) for contest, own in decided)
+            return _rewardbench([rewardbench.Row(*row) for row in worth])
         case PairFormat.JUDGEBENCH:
-            return judgebench.score(_both_alike(contest.subset, _worth(own)) for contest, own in decided).official
+            return judgebench.score(_both_alike(contest.subset, own) for contest, own in decided).official
         case PairFormat.RM_BENCH:
             won = ((contest.id, contest.subset, float(own.right)) for contest, own in decided)
             return rmbench.score(_matrices(won)).official
@@ -50,18 +51,14 @@ def official_of_contests(layout: PairFormat, decided: Sequence[tuple[Contest, Ou
             return None
 
 
-def _worth(own: Outcome) -> float:
-    return own.worth if own.decided else rewardbench.NO_VERDICT
-
-
 def _tied(contest: Contest, own: Outcome) -> rewardbench2.Tied:
     kind, _, prompt = contest.id.removeprefix(f"{rewardbench2.TIES}/").partition(":")
     return rewardbench2.Tied(prompt, kind == "ref", len(contest.right), own.ratings)
 
 
-def _both_alike(part: str, worth: float) -> judgebench.Row:
-    """Ratings know no order, so both orders are decided alike."""
-    decision = None if worth == rewardbench.NO_VERDICT else SAID[worth == 1]
+def _both_alike(part: str, own: Outcome) -> judgebench.Row:
+    """Ratings know no order, so both orders are decided alike; where neither answer is rated higher there is no decision."""
+    decision = SAID[own.right] if own.worth in (0, 1) else None
     return judgebench.Row(part, "A>B", decision, decision and judgebench.FLIPPED[decision])
 
 

@@ -1,4 +1,4 @@
-"""evaluate: judgments of held-out items, the scores made from them, and the judge's model card. Pairs are judged in both orders."""
+"""evaluate: judgments of held-out items, the scores made from them, and the judge's card. Pairs are judged in both orders, or rated."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""RewardBench 2 inside a run: what is asked in each mode, and that the score is the one of its own code."""
+"""RewardBench 2 and rated pairs inside a run: what is asked in each mode, and that RewardBench 2's score is the one of its own code."""
 
 import random
 from collections.abc import Callable, Mapping
