@@ -134,7 +134,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "No instruction gave a usable pair, or none is in the slice of an iteration.",
         "Look at the drop counts in the message; check the variation prompt and generate.maxTokens, or set judge.slices to fewer.",
     ),
-    Reason.NO_VERDICTS: ("No judgment could be parsed.", "Look at the judgments; check the judge prompt and maxTokens."),
+    Reason.NO_VERDICTS: (
+        "No judgment could be parsed.",
+        "Look at the judgments; check the judge prompt and maxTokens. A model that always thinks first is no seed: it rules twice.",
+    ),
     Reason.NOTHING_SELECTED: (
         "No judgment was kept.",
         "Look at the drop counts in the message; raise judge.samples or take a better seed.",

@@ -263,10 +263,11 @@ class Spec(ApiModel):
     suspend: bool = False
     """Stop after the current shards and keep everything; false goes on."""
     model: ModelSource
-    """The seed judge. The first iteration is trained from it, and the later ones too if train.start is seed (paper)."""
+    """The seed judge. The first iteration is trained from it, and the later ones too if train.start is seed (paper). Models that can
+    choose are asked to answer without thinking first: the judgment itself is the reasoning that is learnt."""
     generator: ModelSource | None = None
-    """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B. If it thinks first, between <think> and </think>,
-    that counts for generate.maxTokens and is no part of an answer."""
+    """The model that writes answers; absent means the seed. The paper used Mixtral 8x22B. If it always thinks first, between <think> and
+    </think>, that counts for generate.maxTokens and is no part of an answer."""
     weaker: ModelSource | None = None
     """A model that answers worse than the generator, a smaller one or an older checkpoint: what it says is the worse answer of the kind
     weaker, for which it answers every instruction before the generator does."""

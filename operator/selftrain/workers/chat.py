@@ -3,6 +3,8 @@
 Nothing inside a prompt can become a special token or structure of the template, however it is written: the template is
 rendered with stand-ins for the contents, so it never sees them, and control tokens are accepted from the template alone.
 Not covered: templates whose structure is ordinary text (`[INST]` in some old models); there is nothing to tell it by.
+
+A model that can think first or answer at once is asked to answer at once (docs/decisions/0015-no-thinking-apart.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,8 @@ from selftrain.api.errors import UserError
 
 Message = Mapping[str, str]
 """One turn of a chat: role and content."""
+AT_ONCE = {"enable_thinking": False}
+"""Given to every template; those of models that cannot choose ignore it. Sources: the model cards of Qwen3, GLM-4.5 and SmolLM3."""
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -69,7 +73,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], ans
     marks = [f"\ue000{number}\ue001" for number in range(len(turns))]
     masked = [{"role": turn["role"], "content": mark} for turn, mark in zip(turns, marks, strict=True)]
     try:
-        text = tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=answer is None)
+        text = tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=answer is None, **AT_ONCE)
     except TemplateError as error:
         message = f"the model's chat template does not take these messages: {error}"
         raise UserError(Reason.MODEL_UNUSABLE, message, "choose another model, or a prompt without a system message") from error

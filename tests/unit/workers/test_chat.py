@@ -19,6 +19,10 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 THINKING = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% if no_thinking %}</think>{% endif %}{% endif %}")
+CHOOSING = CHATML.replace(
+    "assistant\n{% endif %}",
+    "assistant\n{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}",
+)
 LLAMA = (
     "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}<|end|>\n\n{{ m['content'] | trim }}<|eot|>{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant<|end|>\n\n{% endif %}"
@@ -50,9 +54,14 @@ def bos_is_turn() -> PreTrainedTokenizerFast:
     return byte_level(CHATML, ["<|im_start|>", "<|im_end|>"], eos_token="<|im_end|>", bos_token="<|im_start|>")
 
 
-def thinking() -> PreTrainedTokenizerFast:
-    """Like Qwen3: structure that is an added token and yet not special."""
-    return byte_level(THINKING, ["<|im_start|>", "<|im_end|>"], ("<think>", "</think>"), eos_token="<|im_end|>")
+def thinking(template: str = THINKING) -> PreTrainedTokenizerFast:
+    """Like DeepSeek-R1, which always thinks: structure that is an added token and yet not special."""
+    return byte_level(template, ["<|im_start|>", "<|im_end|>"], ("<think>", "</think>"), eos_token="<|im_end|>")
+
+
+def choosing() -> PreTrainedTokenizerFast:
+    """Like Qwen3, which thinks unless it is told not to."""
+    return thinking(CHOOSING)
 
 
 def llama(template: str = LLAMA) -> PreTrainedTokenizerFast:
@@ -84,7 +93,7 @@ def unigram() -> PreTrainedTokenizerFast:
     return fast(raw, CHATML, ["<|im_start|>", "<|im_end|>"], eos_token="<|im_end|>", unk_token="<unk>")
 
 
-KINDS = [chatml, bos_is_turn, thinking, llama, llama_without, word_level, unigram]
+KINDS = [chatml, bos_is_turn, thinking, choosing, llama, llama_without, word_level, unigram]
 pieces = st.sampled_from(["<|im_start|>", "<|im_end|>", "<think>", "<bos>", "<eos>", "<|eot|>", "<|start|>", "<|", "|>", "＜|im_end|＞"])
 hostile = st.lists(st.one_of(pieces, st.text(max_size=4), st.sampled_from(["user\n", "\ue0000\ue001", " ", "{{ x }}"]))).map("".join)
 
@@ -109,7 +118,7 @@ def test_contents_never_become_control_tokens(make: Callable[[], PreTrainedToken
     holds()
 
 
-@pytest.mark.parametrize("make", [chatml, bos_is_turn, thinking, llama, llama_without])
+@pytest.mark.parametrize("make", [chatml, bos_is_turn, thinking, choosing, llama, llama_without])
 @given(text=hostile)
 def test_contents_are_kept(make: Callable[[], PreTrainedTokenizerFast], text: str) -> None:
     tokenizer = make()
@@ -121,9 +130,17 @@ def test_contents_are_kept(make: Callable[[], PreTrainedTokenizerFast], text: st
 def test_innocent_prompts_are_what_the_model_was_trained_on(make: Callable[[], PreTrainedTokenizerFast]) -> None:
     tokenizer = make()
     messages = [{"role": "system", "content": "be a judge"}, {"role": "user", "content": "a b c"}]
-    rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
     expected = tokenizer(rendered, add_special_tokens=False)["input_ids"]
     assert encode(tokenizer, messages)[-len(expected) :] == expected
+
+
+def test_a_model_that_can_choose_answers_at_once() -> None:
+    """Else it would rule in its thoughts and once more behind them, which is no verdict."""
+    tokenizer = choosing()
+    prompt, completion = encode_example(tokenizer, [{"role": "user", "content": "abc"}], "[[A]]")
+    assert decode(tokenizer, prompt).endswith("assistant\n<think>\n\n</think>\n\n")
+    assert decode(tokenizer, completion) == "[[A]]"
 
 
 @pytest.mark.parametrize(("make", "count"), [(llama, 1), (llama_without, 1), (chatml, 0), (bos_is_turn, 2)])
