@@ -22,7 +22,9 @@ STATE_BYTES = 16
 STATES_KEPT = 2
 WEIGHT_BYTES = 2
 PAIR = {Mode.PAIRWISE: (2, 2), Mode.RATING: (2, 1)}
-"""Prompts about a pair, one an order or an answer, and answers in each. What several pairs show is taken to be rated for each of them."""
+"""Prompts about a pair, one an order or an answer, and answers in each."""
+RATED_RM_BENCH = (6 / 9, 1)
+"""The same where RM-Bench is rated: six answers make nine pairs, and each is rated once."""
 CONTEST = {Mode.PAIRWISE: (12, 2), Mode.RANKING: (1, 4), Mode.RATING: (4, 1)}
 """The same of an item of RewardBench 2 with its four answers. Its Ties, one item in 18, are taken for such ones."""
 
@@ -147,8 +149,10 @@ def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
     return _sampled(Stage.EVALUATE, (judgments, read, written, written), known, peak)
 
 
-def _asked(entry: Benchmark) -> tuple[int, int]:
+def _asked(entry: Benchmark) -> tuple[float, int]:
     """Prompts about an item, and answers in each."""
+    if (entry.format, entry.mode) == (PairFormat.RM_BENCH, Mode.RATING):
+        return RATED_RM_BENCH
     return (CONTEST if entry.format is PairFormat.REWARDBENCH2 else PAIR)[entry.mode]
 
 

@@ -154,3 +154,10 @@ def test_a_70b_run_has_the_papers_size() -> None:
     spec = run_of(body).spec
     (judge,) = (one for one in estimate(spec, known, 989e12) if one.stage is Stage.JUDGE)
     assert judge.items == 20_582 * 2 * spec.judge.samples * spec.iterations
+
+
+def test_answers_that_several_pairs_show_are_rated_once() -> None:
+    """Six answers make nine pairs of RM-Bench."""
+    entry = {"name": "held-out", "uri": "s3://b/x", "mode": "rating"}
+    plain, shared = (found(evaluate={"benchmarks": [{**entry, "format": name}]})[Stage.EVALUATE] for name in ("pairs", "rm-bench"))
+    assert shared.items == pytest.approx(plain.items * 6 / 9 / 2)
