@@ -3,7 +3,7 @@
 from typing import Any
 
 from helpers.files import Row
-from selftrain.api.v1alpha1 import PairFormat
+from selftrain.api.pair_files import PairFormat
 
 
 def said(*texts: str) -> list[dict[str, Any]]:

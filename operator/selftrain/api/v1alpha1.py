@@ -8,17 +8,18 @@ resource records what was run and an upgrade of the operator cannot change it.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from selftrain.api.base import ABOVE_ZERO, ApiModel, Count, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
+from selftrain.api.base import ABOVE_ZERO, ApiModel, Decimal, DnsLabel, DnsName, InputUri, KeyedBy, Share, Text
 from selftrain.api.instructions import Classify, Instructions
+from selftrain.api.pair_files import BENCHMARKS_ONLY, Benchmark, Labelled, Mode, PairFormat
 from selftrain.api.patience import Deadlines, Retries
 from selftrain.api.pods import PodSettings
 from selftrain.api.prompts import Prompts
 from selftrain.api.recipes import RECIPES, NegativeKind, Recipe
+from selftrain.api.stages import Stage
 from selftrain.api.status import Status
 from selftrain.api.training import Train
 
@@ -70,52 +71,6 @@ class StoreSpec(ApiModel):
     """Secret with credentials; absent means the pods' service account."""
 
 
-class PairFormat(StrEnum):
-    """The published layout of a file of pairs with known winners."""
-
-    PAIRS = "pairs"
-    REWARDBENCH = "rewardbench"
-    JUDGEBENCH = "judgebench"
-    RM_BENCH = "rm-bench"
-    HELPSTEER2 = "helpsteer2"
-    MT_BENCH = "mt-bench"
-    PPE = "ppe"
-    PPE_CORRECTNESS = "ppe-correctness"
-    REWARDBENCH2 = "rewardbench2"
-
-
-BENCHMARKS_ONLY = (PairFormat.MT_BENCH, PairFormat.REWARDBENCH2)
-"""Formats whose items are more than a pair with a winner."""
-
-
-class Mode(StrEnum):
-    """How a judge is asked about the answers of an item."""
-
-    PAIRWISE = "pairwise"
-    """two answers at a time, in both orders; of more than two as a tournament"""
-    RANKING = "ranking"
-    """all four at once"""
-    RATING = "rating"
-    """each answer alone, from 1 to 10"""
-
-
-class Labelled(ApiModel):
-    """Pairs whose better answer is known, from people for example. They are judged, selected and learnt from like synthetic ones."""
-
-    uri: InputUri
-    """Parquet or JSON in the given format, at the same kinds of places as the instructions."""
-    format: PairFormat = PairFormat.PAIRS
-    """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published. In each of them, pairs
-    without a winner (HelpSteer2's equal marks, PPE's ties) and those of answers that are equal but for case and spacing are left out and
-    counted, and a missing side is an error."""
-    limit: Count | None = None
-    """Use the first so many of the other pairs; absent means all."""
-    share: Share | None = None
-    """Share of labelled pairs among the ordered pairs in every training set, each source balanced on its own: of the source that is there
-    in excess, some are left out and counted as not mixed, in both orders where select.requireMirror is true. Needs instructions. Absent
-    means as they come."""
-
-
 class EngineArgument(ApiModel):
     """One further argument of the vLLM engine. Names are an allow list: nothing that loads code or opens a port."""
 
@@ -139,6 +94,8 @@ class EngineArgument(ApiModel):
 
 class SamplingStage(PodSettings):
     """What the vLLM stages share."""
+
+    stage: ClassVar[Stage]
 
     temperature: Decimal = "0.7"
     """Sampling temperature; 0 takes the likeliest token always, so several samples would be equal. Source: release README."""
@@ -179,6 +136,8 @@ class Negative(ApiModel):
 class Generate(SamplingStage):
     """Writes an answer to each instruction and a worse one. Runs once, pairs are fixed."""
 
+    stage = Stage.GENERATE
+
     answers: Annotated[int, Field(ge=1, le=256)] | None = None
     """Answers an instruction. Of several, the one that most agree on is the better answer of the pair. Absent means the recipe's."""
     negatives: Annotated[list[Negative], Field(min_length=1, max_length=8), KeyedBy("kind")] | None = None
@@ -187,6 +146,8 @@ class Generate(SamplingStage):
 
 class Judge(SamplingStage):
     """Samples judgments of every pair with the newest judge."""
+
+    stage = Stage.JUDGE
 
     samples: Annotated[int, Field(ge=1, le=1024)] = 15
     """Judgments an ordered pair. Source: paper, N = 15."""
@@ -214,28 +175,10 @@ class Select(PodSettings):
     """For DPO: pairs of a right and a wrong or unparsed judgment, an ordered pair at most. Absent means the recipe's."""
 
 
-class Benchmark(ApiModel):
-    """Held-out pairs with known winners."""
-
-    name: DnsLabel
-    """Name in results."""
-    uri: InputUri
-    """Parquet or JSON in the given format."""
-    format: PairFormat = PairFormat.PAIRS
-    """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
-    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, people's votes
-    on MT-Bench and in PPE, PPE's pairs of a right and a wrong answer, RewardBench 2)."""
-    mode: Mode = Mode.PAIRWISE
-    """How the judge is asked: about two answers at a time (pairwise), or about each alone (rating), the better one being the one with the
-    higher rating; two equal ones are no verdict. The four answers of RewardBench 2 take 12 judgments, 4, or 1 by ranking, which only it
-    has. Its Ties are rated always, as its makers do. People's votes on MT-Bench are about two answers, so it has no rating."""
-    votes: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Judgments a prompt: 1 is greedy, more are sampled and decided by majority, ratings by their mean. Where two verdicts are said
-    equally often there is none. The paper reports 1 and 32."""
-
-
 class Evaluate(SamplingStage):
     """Scores the seed and every judge on held-out pairs, both orders. Temperature and topP count for votes above 1."""
+
+    stage = Stage.EVALUATE
 
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 2048
     """Longest judgment in tokens. Source: release run_model.py."""

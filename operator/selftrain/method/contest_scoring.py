@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from selftrain.api.pair_files import Mode, PairFormat
 from selftrain.api.records import BenchmarkResult, Tally, Verdict
-from selftrain.api.v1alpha1 import Mode, PairFormat
 from selftrain.method.contests import Contest, Outcome, by_chance, compared, mode_of, outcome, questions
 from selftrain.method.official import item_of, official_of_contests
 from selftrain.method.questions import Heard, Question

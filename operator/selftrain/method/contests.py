@@ -10,9 +10,9 @@ from functools import cache
 from itertools import permutations, product
 from typing import NamedTuple
 
+from selftrain.api.pair_files import Mode
 from selftrain.api.records import Verdict
 from selftrain.api.seeds import seed_of
-from selftrain.api.v1alpha1 import Mode
 from selftrain.method.benchmarks.rewardbench2 import NO_RATING, TIES, ranked, rated
 from selftrain.method.pairs import HeldOut
 from selftrain.method.questions import Prompt, Question

@@ -8,9 +8,10 @@ context of some thousand tokens it is a few percent.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from selftrain.api.pair_files import Benchmark, Mode, PairFormat
 from selftrain.api.recipes import NegativeKind, Objective
 from selftrain.api.stages import ROUND, Stage
-from selftrain.api.v1alpha1 import Benchmark, Mode, PairFormat, Spec
+from selftrain.api.v1alpha1 import Spec
 
 READ, TRAIN, PASS, RECOMPUTE = 2, 6, 4, 2
 BYTES_A_TOKEN = 4

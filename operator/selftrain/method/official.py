@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from selftrain.api.pair_files import PairFormat
 from selftrain.api.records import Official, Order
 from selftrain.api.seeds import seed_of
-from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rewardbench2, rmbench
 from selftrain.method.contests import Contest, Outcome
 from selftrain.method.scoring import Ruling

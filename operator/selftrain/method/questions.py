@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from selftrain.api.v1alpha1 import Benchmark, Mode, PairFormat
+from selftrain.api.pair_files import Benchmark, Mode, PairFormat
 
 Prompt = Literal["judge", "ranking", "rating"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from selftrain.api.conditions import Reason
+from selftrain.api.pair_files import Mode, PairFormat
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import Mode, PairFormat
 from selftrain.method.contests import Contest, rated_alone
 from selftrain.method.pairs import HeldOut, normal
 from selftrain.storage.files import file_rows

@@ -8,8 +8,8 @@ from typing import Any, TypeGuard
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.pair_files import PairFormat
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rewardbench2, rmbench
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import HeldOut

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from selftrain.api.pair_files import Mode, PairFormat
 from selftrain.api.records import VALIDATION, Drop, Split
-from selftrain.api.v1alpha1 import Mode, PairFormat
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import LABELLED, HeldOut
 from selftrain.planning.steps import PAIRS_STEP

@@ -10,8 +10,9 @@ from pathlib import Path
 from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
 from selftrain.api.instructions import Instructions
+from selftrain.api.pair_files import Labelled
 from selftrain.api.records import Drop, Split
-from selftrain.api.v1alpha1 import Labelled, Spec
+from selftrain.api.v1alpha1 import Spec
 from selftrain.method.pairs import LABELLED, HeldOut
 from selftrain.method.split import hold_out, split_of
 from selftrain.planning.steps import WEAKER_STEP

@@ -89,13 +89,16 @@ def check_room(tokenizer: PreTrainedTokenizerBase, facts: ModelFacts, settings: 
     """Refuse a context the model has not, and one in which not even an empty prompt leaves room for maxTokens."""
     limit = settings.max_model_length or facts.context
     if limit > facts.context and not facts.stretches:
-        message = f"maxModelLength is {limit}, and the model has a context of {facts.context} tokens"
-        raise UserError(Reason.MODEL_UNUSABLE, message, "lower maxModelLength, or choose a model with a longer context")
+        message = f"{settings.stage}.maxModelLength is {limit}, and the model has a context of {facts.context} tokens"
+        raise UserError(Reason.MODEL_UNUSABLE, message, "lower it, or choose a model with a longer context")
     for template in templates:
         shortest = len(encode(tokenizer, template.messages(Blank())))
         if shortest + settings.max_tokens >= limit:
-            message = f"a context of {limit} tokens leaves no room: the bare prompt has {shortest}, maxTokens is {settings.max_tokens}"
-            raise UserError(Reason.MODEL_UNUSABLE, message, "lower maxTokens, or choose a model with a longer context")
+            message = (
+                f"a context of {limit} tokens leaves no room for {settings.stage}.maxTokens, which is {settings.max_tokens}: "
+                f"the bare prompt has {shortest}"
+            )
+            raise UserError(Reason.MODEL_UNUSABLE, message, "lower it, or choose a model with a longer context")
 
 
 class Blank(dict[str, str]):

@@ -12,8 +12,9 @@ import yaml
 from helpers.fixtures import RUNS
 from selftrain.api.errors import UserError
 from selftrain.api.load import run_of
+from selftrain.api.pair_files import Mode, PairFormat
 from selftrain.api.recipes import RECIPES
-from selftrain.api.v1alpha1 import RULES, Mode, PairFormat, Spec
+from selftrain.api.v1alpha1 import RULES, Spec
 
 ROOT = Path(__file__).parents[3]
 STUDY = "study.yaml"

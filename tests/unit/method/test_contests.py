@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selftrain.api.pair_files import Benchmark, Mode, PairFormat
 from selftrain.api.records import BenchmarkResult
-from selftrain.api.v1alpha1 import Benchmark, Mode, PairFormat
 from selftrain.method.benchmarks import rewardbench2
 from selftrain.method.contest_scoring import result
 from selftrain.method.contests import Contest, by_chance, outcome, prompt_of, questions, rated_alone, stored_position

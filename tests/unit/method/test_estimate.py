@@ -8,8 +8,8 @@ import yaml
 
 from helpers.fixtures import RUNS
 from selftrain.api.load import run_of
+from selftrain.api.pair_files import Mode
 from selftrain.api.stages import Stage
-from selftrain.api.v1alpha1 import Mode
 from selftrain.method.contests import Contest, questions
 from selftrain.method.estimate import CONTEST, Assumptions, Estimate, estimate
 

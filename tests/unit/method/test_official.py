@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
+from selftrain.api.pair_files import PairFormat
 from selftrain.api.records import Order, Verdict
-from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.benchmarks import rewardbench, rmbench
 from selftrain.method.contests import Contest, outcome
 from selftrain.method.official import official, official_of_contests, stored_order

@@ -10,9 +10,9 @@ from unicodedata import category, normalize
 
 import pytest
 
+from selftrain.api.pair_files import Mode
 from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.records import Order
-from selftrain.api.v1alpha1 import Mode
 from selftrain.method.contests import Contest, questions
 from selftrain.method.pairs import shown
 from selftrain.method.verdict import LETTERS, RATINGS, READINGS

@@ -9,8 +9,8 @@ from helpers.files import WRITERS, Row, Writer, as_lines
 from helpers.published import BEST_OF_FOUR, PAIR, ROWS, TIED, VOTE, said
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.pair_files import PairFormat
 from selftrain.api.records import Drop
-from selftrain.api.v1alpha1 import PairFormat
 from selftrain.method.contests import Contest
 from selftrain.method.pairs import has_winner
 from selftrain.storage.benchmarks import read_benchmark, read_contests, read_items

@@ -14,7 +14,8 @@ from helpers.loopback import Answer, http_server
 from helpers.published import ROWS
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
-from selftrain.api.v1alpha1 import PairFormat, StoreSpec
+from selftrain.api.pair_files import PairFormat
+from selftrain.api.v1alpha1 import StoreSpec
 from selftrain.storage import inputs, s3
 from selftrain.storage.benchmarks import read_items
 from selftrain.storage.digests import digest, model_digest

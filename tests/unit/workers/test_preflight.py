@@ -98,5 +98,5 @@ def test_a_weaker_model_without_room_for_an_answer(bench: "Bench") -> None:
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
     spec = {"weaker": {"uri": f"file://{model}"}, "generate": {"maxTokens": 64, "negatives": [{"kind": "weaker"}]}}
-    with pytest.raises(UserError, match="context of 64 tokens leaves no room"):
+    with pytest.raises(UserError, match=r"context of 64 tokens leaves no room for generate\.maxTokens"):
         preflight.run(bench.context(Stage.EVALUATE, iteration=0, **spec))
