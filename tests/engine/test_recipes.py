@@ -12,6 +12,7 @@ from helpers.fixtures import MICRO
 from helpers.local import logs, manifest_file, manifests, run_local
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Stage, Step
+from selftrain.storage.digests import file_digest
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
@@ -47,9 +48,12 @@ def test_labelled_pairs_alone_are_judged_and_learnt_from(tmp_path: Path) -> None
     asked = [json.loads(line)["instruction"] for line in (MICRO / "instructions.jsonl").read_text().splitlines()[:16]]
     pairs = [{"id": str(i), "instruction": text, "chosen": f"Yes, {text}", "rejected": f"No, {text}"} for i, text in enumerate(asked)]
     file = as_lines(tmp_path / "labelled.jsonl", pairs)
-    found = carried_out(tmp_path, instructions=None, labelled={"uri": f"file://{file}"})
+    found = carried_out(tmp_path, instructions=None, labelled={"uri": f"file://{file}"}, evaluate={})
     generated = found[Step(1, Stage.GENERATE)]
     assert generated.tokens == 0, "nothing is sampled for them"
     assert generated.counts["pairs by labelled"] == 16
     assert found[Step(1, Stage.JUDGE)].counts["judgments"] == 16 * 2 * 4
     assert found[Step(1, Stage.SELECT)].counts["kept"] > 0
+    card = found[Step(1, Stage.TRAIN)].card
+    assert card, "nothing is evaluated after it"
+    assert file_digest(tmp_path / "store" / card.key) == card.sha256

@@ -304,7 +304,7 @@ class Manifest(ApiModel):
     validation: Annotated[BenchmarkResult | None, SINCE] = None
     """Evaluate: on the synthetic pairs of held-out instructions, by which a checkpoint is chosen. No benchmark."""
     card: Annotated[Part | None, SINCE] = None
-    """Evaluate: the model card, which lies beside the checkpoint."""
+    """Of an iteration's last stage: the model card, which lies beside the checkpoint."""
     seconds: float = 0.0
     """Wall time of the work, summed over pods."""
     tokens: int = 0

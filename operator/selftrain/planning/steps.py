@@ -24,6 +24,11 @@ def steps(spec: Spec) -> tuple[Step, ...]:
     )
 
 
+def last_of(spec: Spec, iteration: int) -> Step:
+    """The step that ends an iteration: evaluate, or train where there is nothing to evaluate a judge on."""
+    return [step for step in steps(spec) if step.iteration == iteration][-1]
+
+
 def sources(recipe: Recipe, step: Step) -> tuple[Step, ...]:
     """The steps whose manifests `step` reads, models included. The seed and the instructions are not steps."""
     iteration, stage = step

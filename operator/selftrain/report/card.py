@@ -35,7 +35,7 @@ class Subject:
     spec: Spec
     iteration: int
     manifests: Mapping[Step, Manifest]
-    """All steps up to the judge's evaluation."""
+    """All steps up to the last one of the judge's iteration."""
     digests: Mapping[Step, str]
     """Of the manifests that the judge was made from."""
     paired: Mapping[str, Paired]
@@ -44,13 +44,18 @@ class Subject:
     """The judge against the seed's votes, where it was scored by them."""
 
     def of(self, stage: Stage) -> Manifest:
-        """The manifest of a step that the judge was made by, or its own evaluation."""
+        """The manifest of a step that the judge was made by."""
         return self.manifests[Step(1 if stage is Stage.GENERATE else self.iteration, stage)]
 
     @property
     def evaluations(self) -> dict[int, Manifest]:
         """By iteration, 0 being the seed."""
         return {step.iteration: manifest for step, manifest in sorted(self.manifests.items()) if step.stage is Stage.EVALUATE}
+
+    @property
+    def evaluation(self) -> Manifest | None:
+        """The judge's own, if there was something to evaluate it on."""
+        return self.evaluations.get(self.iteration)
 
 
 def card(subject: Subject) -> str:
@@ -63,7 +68,7 @@ def card(subject: Subject) -> str:
 def metadata(subject: Subject) -> dict[str, Any]:
     """The front matter. Source: the Hub's documentation of model cards."""
     base = _public(subject.spec.model.uri)
-    results = [_metric(result) for result in subject.of(Stage.EVALUATE).results]
+    results = [_metric(result) for result in subject.evaluation.results] if subject.evaluation else []
     return {
         **({"base_model": base} if base else {}),
         "library_name": "transformers",
@@ -107,10 +112,12 @@ def _choice(subject: Subject) -> str:
 
 
 def _results(subject: Subject) -> Iterator[str]:
-    results, counts = subject.of(Stage.EVALUATE).results, subject.of(Stage.EVALUATE).counts
-    yield "## Results" + ("" if results else "\n\nNo benchmark was given.")
-    yield f"Judgments on benchmarks and held-out pairs together: {listed(counts)}. {COUNTED}"
-    for result in results:
+    told = subject.evaluation
+    yield "## Results" + ("" if told and told.results else "\n\nNo benchmark was given.")
+    if told is None:
+        return
+    yield f"Judgments on benchmarks and held-out pairs together: {listed(told.counts)}. {COUNTED}"
+    for result in told.results:
         yield f"### {result.benchmark}\n\n{_scores(subject, result)}"
         yield "\n".join(_remarks(subject, result))
         if result.official is not None:
@@ -204,7 +211,7 @@ def _lineage(subject: Subject) -> str:
     steps = {f"manifest of {step}": digest for step, digest in sorted(subject.digests.items())}
     files = {part.key.rpartition("/")[2]: part.sha256 for part in subject.of(Stage.TRAIN).parts}
     rows = [[name, f"`{digest}`"] for named in (given, prompts, steps, files) for name, digest in sorted(named.items())]
-    software = {name: version for stage in Stage for name, version in subject.of(stage).software.items()}
+    software = {name: version for manifest in known for name, version in manifest.software.items()}
     versions = ", ".join(f"{name} {version}" for name, version in sorted(software.items()))
     return "## Made from\n\n" + table(["what", "sha256"], rows) + (f"\n\nSoftware: {versions}." if versions else "")
 

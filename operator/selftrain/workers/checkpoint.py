@@ -15,6 +15,7 @@ from selftrain.storage.commit import commit
 from selftrain.storage.digests import file_digest, is_model_file
 from selftrain.storage.models import INDEX
 from selftrain.storage.protocol import ObjectStore
+from selftrain.workers.card import write_card
 from selftrain.workers.corpus import Corpus
 from selftrain.workers.order import RunOrder
 from selftrain.workers.states import Progress
@@ -72,4 +73,4 @@ def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: 
         tokens=progress.tokens,
         software={name: version(name) for name in SOFTWARE},
     )
-    commit(store, work.layout, manifest)
+    commit(store, work.layout, manifest.model_copy(update={"card": write_card(store, work, manifest)}))

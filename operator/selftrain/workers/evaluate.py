@@ -75,7 +75,7 @@ def run(context: Context, load: Load = load_sampler) -> None:
         told = [scores[exam.name].model_copy(update={"overlap": found.get(exam.name)}) for exam in benchmarks]
         manifest = stage.manifest(done, drops=total(exam.drops for exam in exams))
         manifest = manifest.model_copy(update={"results": told, "validation": scores.get(VALIDATION)})
-        stage.commit(manifest.model_copy(update={"card": write_card(context, manifest)}))
+        stage.commit(manifest.model_copy(update={"card": write_card(context.store, context.work, manifest)}))
 
 
 def asked_about(exam: Exam, item: HeldOut | Contest) -> Iterator[Asked]:

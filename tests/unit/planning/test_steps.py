@@ -5,7 +5,7 @@ from typing import Any
 from selftrain.api.recipes import RECIPES
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Spec
-from selftrain.planning.steps import learnt_from, sources, start_iteration, steps
+from selftrain.planning.steps import last_of, learnt_from, sources, start_iteration, steps
 
 
 def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
@@ -24,11 +24,11 @@ def test_a_judge_trained_further_has_learnt_from_all_training_sets_before() -> N
 
 def test_judges_are_evaluated_if_there_is_something_to_evaluate_them_on() -> None:
     body = {"model": {"uri": "s3://b/m"}, "store": {"uri": "s3://bucket/runs"}, "iterations": 2}
-    neither, held_out = (
-        steps(Spec.model_validate({**body, "instructions": {"uri": "s3://b/i", "validation": count}})) for count in (None, 5)
-    )
-    assert [step for step in held_out if step not in neither] == [Step(1, Stage.EVALUATE), Step(2, Stage.EVALUATE)]
-    assert Stage.EVALUATE not in {step.stage for step in neither}
+    neither, held_out = (Spec.model_validate({**body, "instructions": {"uri": "s3://b/i", "validation": count}}) for count in (None, 5))
+    added = [step for step in steps(held_out) if step not in steps(neither)]
+    assert added == [Step(1, Stage.EVALUATE), Step(2, Stage.EVALUATE)] == [last_of(held_out, 1), last_of(held_out, 2)]
+    assert Stage.EVALUATE not in {step.stage for step in steps(neither)}
+    assert last_of(neither, 2) == Step(2, Stage.TRAIN)
 
 
 def test_a_judge_step_reads_pairs_and_the_judge_before() -> None:

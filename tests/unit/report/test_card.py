@@ -1,5 +1,6 @@
 """What a card says beside the numbers that a run's own card is tested for."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,6 +60,15 @@ def test_a_benchmarks_own_score_comes_with_its_parts_and_what_is_told_beside_it(
     assert "missing" in text
     assert "missing" not in own_score(told.model_copy(update={"complete": True}))
     assert "| overall | - |  |" in own_score(Official(overall=None, parts={})), "as told by runs of earlier versions"
+
+
+def test_a_judge_that_nobody_measured_has_a_card_without_results() -> None:
+    measured = subject({1: 41})
+    text = card(replace(measured, manifests={step: own for step, own in measured.manifests.items() if step.stage is not Stage.EVALUATE}))
+    assert "No benchmark was given." in text
+    assert "Judgments on benchmarks" not in text
+    assert "model-index" not in text
+    assert "| iteration 1, select | 10 kept | none |" in text
 
 
 def test_the_front_matter_names_the_seed_on_the_hub() -> None:

@@ -15,16 +15,17 @@ from helpers.files import as_lines
 from helpers.fixtures import MICRO, MODEL
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
+from selftrain.api.pair_files import Mode
 from selftrain.api.records import Drop, Frozen, Guesses, Manifest, Order, Overlap, Part
 from selftrain.api.seeds import seed_of
 from selftrain.api.stages import Stage
-from selftrain.api.v1alpha1 import Mode
 from selftrain.method.contests import by_chance
 from selftrain.method.pairs import HeldOut
 from selftrain.report.summary import hits
 from selftrain.storage.commit import commit, read_manifest
 from selftrain.storage.digests import file_digest
 from selftrain.workers import evaluate, generate, judge, preflight, select, shards, weaker
+from selftrain.workers.card import write_card
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
 from selftrain.workers.exams import read_benchmarks
@@ -808,6 +809,17 @@ def test_each_judge_has_a_card_beside_its_checkpoint(bench: "Bench") -> None:
     assert "file://" not in card.text, "where this machine keeps its files is of no use to anybody else"
     for digest in (*done.inputs.values(), *manifest(bench.context(Stage.GENERATE)).inputs.values(), *done.prompts.values()):
         assert digest in card.text
+
+
+def test_the_card_is_written_by_train_where_nothing_is_evaluated(bench: "Bench") -> None:
+    spec = {"evaluate": {}}
+    trained(bench, **spec)
+    context = bench.context(Stage.TRAIN, **spec)
+    part = write_card(context.store, context.work, manifest(context))
+    assert part is not None
+    assert context.store.read(part.key).startswith(b"---\n")
+    measured = bench.context(Stage.TRAIN)
+    assert write_card(measured.store, measured.work, manifest(measured)) is None, "here evaluate comes after it"
 
 
 def test_a_card_says_the_same_whoever_writes_it(bench: "Bench") -> None:
