@@ -2,28 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from helpers.bench import Bench
 from selftrain.api.errors import ExitCode
 from selftrain.api.stages import Stage
 from selftrain.workers import generate, judge
 from selftrain.workers.__main__ import main
 
-if TYPE_CHECKING:
-    from conftest import Bench
-
 
 @pytest.fixture
-def pod(bench: "Bench", monkeypatch: pytest.MonkeyPatch) -> Path:
+def pod(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The environment of a pod; returns its termination file."""
     monkeypatch.setenv("SELFTRAIN_SCRATCH", str(bench.folder / "pod"))
     monkeypatch.setenv("SELFTRAIN_TERMINATION", str(bench.folder / "termination"))
     return bench.folder / "termination"
 
 
-def test_a_stage_is_done(bench: "Bench", pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_is_done(bench: Bench, pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
@@ -34,7 +31,7 @@ def test_a_stage_is_done(bench: "Bench", pod: Path, monkeypatch: pytest.MonkeyPa
     assert not list((bench.folder / "pod").iterdir()), "nothing is left in the scratch folder"
 
 
-def test_a_user_error_is_told(bench: "Bench", pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_error_is_told(bench: Bench, pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = bench.context(Stage.EVALUATE, iteration=0, model={"uri": "file:///nowhere"}).work.model_copy(update={"first": True})
     monkeypatch.setenv("SELFTRAIN_WORK", work.model_dump_json())
     assert main() == ExitCode.USER

@@ -2,21 +2,19 @@
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from helpers.bench import Bench
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Frozen
 from selftrain.api.stages import Stage
 from selftrain.workers import generate, preflight
 
-if TYPE_CHECKING:
-    from conftest import Bench
 
-
-def test_a_good_run_is_frozen(bench: "Bench") -> None:
+def test_a_good_run_is_frozen(bench: Bench) -> None:
     context = bench.context(Stage.EVALUATE, iteration=0)
     preflight.run(context)
     frozen = Frozen.model_validate_json(context.store.read(context.layout.run))
@@ -28,7 +26,7 @@ def test_a_good_run_is_frozen(bench: "Bench") -> None:
     assert [info.key for info in context.store.list("")] == [context.layout.run]
 
 
-def test_the_prompt_of_each_kind_of_rewriting_is_frozen(bench: "Bench") -> None:
+def test_the_prompt_of_each_kind_of_rewriting_is_frozen(bench: Bench) -> None:
     context = bench.context(
         Stage.EVALUATE, iteration=0, generate={"maxTokens": 64, "negatives": [{"kind": "error"}, {"kind": "constraint"}]}
     )
@@ -38,7 +36,7 @@ def test_the_prompt_of_each_kind_of_rewriting_is_frozen(bench: "Bench") -> None:
     assert "prompt/final-answer" not in frozen
 
 
-def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
+def test_an_input_that_changes_is_refused(bench: Bench) -> None:
     preflight.run(bench.context(Stage.EVALUATE, iteration=0))
     bench.write_instructions(["Something else."])
     for attempt in (preflight.run, lambda context: generate.run(context, bench.load, bench.embedder)):
@@ -71,14 +69,14 @@ def test_an_input_that_changes_is_refused(bench: "Bench") -> None:
         ({"train": {"lora": {"targetModules": ["query"]}}}, Reason.TARGET_NOT_FOUND, "q_proj"),
     ],
 )
-def test_wrong_inputs_are_named(bench: "Bench", spec: dict[str, Any], reason: Reason, word: str) -> None:
+def test_wrong_inputs_are_named(bench: Bench, spec: dict[str, Any], reason: Reason, word: str) -> None:
     with pytest.raises(UserError) as error:
         preflight.run(bench.context(Stage.EVALUATE, iteration=0, **spec))
     assert error.value.reason is reason
     assert word in str(error.value)
 
 
-def test_a_seed_without_a_chat_template(bench: "Bench") -> None:
+def test_a_seed_without_a_chat_template(bench: Bench) -> None:
     context = bench.context(Stage.EVALUATE, iteration=0)
     model = bench.folder / "model"
     shutil.copytree(context.work.spec.model.uri.removeprefix("file://"), model)
@@ -91,7 +89,7 @@ def test_a_seed_without_a_chat_template(bench: "Bench") -> None:
     assert error.value.reason is Reason.MODEL_UNUSABLE
 
 
-def test_a_weaker_model_without_room_for_an_answer(bench: "Bench") -> None:
+def test_a_weaker_model_without_room_for_an_answer(bench: Bench) -> None:
     """Its context is its own: the generator's has room."""
     model = bench.folder / "weaker"
     shutil.copytree(bench.context(Stage.GENERATE).work.spec.model.uri.removeprefix("file://"), model)

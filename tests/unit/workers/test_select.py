@@ -4,13 +4,14 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.bench import Bench
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
@@ -25,9 +26,6 @@ from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
 from selftrain.workers import generate, judge, select, selection
 from selftrain.workers.context import Context
-
-if TYPE_CHECKING:
-    from conftest import Bench
 
 Verdicts = dict[tuple[int, str], list[str | None]]
 Row = dict[str, Any]
@@ -287,7 +285,7 @@ def test_seeds_draw_differently(tmp_path: Path) -> None:
         ("[[A]]", Reason.NOTHING_SELECTED, "40 wrong"),
     ],
 )
-def test_nothing_to_train_on_stops_the_run(bench: "Bench", said: str, reason: Reason, words: str) -> None:
+def test_nothing_to_train_on_stops_the_run(bench: Bench, said: str, reason: Reason, words: str) -> None:
     generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     bench.engine.say = lambda _text, _seed: said
     judge.run(bench.context(Stage.JUDGE), bench.load)
@@ -299,7 +297,7 @@ def test_nothing_to_train_on_stops_the_run(bench: "Bench", said: str, reason: Re
     assert read_manifest(context.store, context.layout, context.work.step) is None
 
 
-def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
+def test_the_stage_commits_its_training_set(bench: Bench) -> None:
     generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
@@ -315,7 +313,7 @@ def test_the_stage_commits_its_training_set(bench: "Bench") -> None:
     assert read_manifest(context.store, context.layout, context.work.step) == manifest
 
 
-def test_a_share_that_no_pair_can_have_is_told(bench: "Bench") -> None:
+def test_a_share_that_no_pair_can_have_is_told(bench: Bench) -> None:
     """The judge is never right about the labelled pairs, so none of the others may be kept."""
     labelled = as_lines(bench.folder / "labelled.jsonl", [{"id": 1, "instruction": "Task.", "chosen": "right", "rejected": "wrong"}])
     spec = {"labelled": {"uri": f"file://{labelled}", "share": "0.5"}}
@@ -329,7 +327,7 @@ def test_a_share_that_no_pair_can_have_is_told(bench: "Bench") -> None:
     assert "labelled.share" in str(error.value)
 
 
-def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench") -> None:
+def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: Bench) -> None:
     """Every number is counted again from the rows."""
     spec = {"recipe": "improved", "judge": {"shards": 3, "samples": 4, "maxTokens": 64, "slices": 1}}
     generate.run(bench.context(Stage.GENERATE, **spec), bench.load, bench.embedder)
@@ -357,7 +355,7 @@ def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: "Bench")
     assert {kind: guessed.total for kind, guessed in manifest.evidence.probe.items()} == dict(sizes)
 
 
-def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: "Bench") -> None:
+def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: Bench) -> None:
     generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
@@ -369,7 +367,7 @@ def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: "Bench")
     assert path.read_bytes() == before
 
 
-def rows_of(bench: "Bench", context: Context, stage: Stage) -> list[Row]:
+def rows_of(bench: Bench, context: Context, stage: Stage) -> list[Row]:
     manifest = read_manifest(context.store, context.layout, Step(1, stage))
     assert manifest is not None
     return [row for part in manifest.parts for row in pq.read_table(bench.folder / "store" / part.key).to_pylist()]

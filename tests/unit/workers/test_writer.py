@@ -1,10 +1,9 @@
 """Whatever the generator says: every instruction ends as a pair or as a drop, and how the work is cut does not matter."""
 
-from typing import TYPE_CHECKING
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.bench import Bench
 from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
@@ -12,9 +11,6 @@ from selftrain.storage.instructions import Instruction
 from selftrain.workers.engine import Completion
 from selftrain.workers.generate import templates
 from selftrain.workers.writer import Writer
-
-if TYPE_CHECKING:
-    from conftest import Bench
 
 ROWS = [Instruction(f"id{number}", f"Do thing {number}.") for number in range(6)]
 TEXTS = (
@@ -32,7 +28,7 @@ ANSWERS = st.sampled_from(["4", "5", "6", Drop.TRUNCATED, Drop.TOO_LONG])
     cut=st.integers(1, 5),
 )
 def test_conservation_and_independence(
-    bench: "Bench",
+    bench: Bench,
     said: list[tuple[str, str]],
     weights: dict[NegativeKind, int],
     weaker: dict[str, str | Drop],
