@@ -19,7 +19,7 @@ class Experiment:
     name: str
     seed: int
     spec: dict[str, Any]
-    """The fields that differ from the demo's."""
+    """The fields that differ from the demo's; those without a value are taken away."""
     family: str
     """Of tasks; its world holds the inputs."""
     relabelled: str | None
@@ -36,12 +36,12 @@ class Experiment:
         return f"{self.relabelled}-{self.seed}" if self.relabelled else None
 
     def manifest(self, inputs: str = INPUTS) -> dict[str, Any]:
-        """The whole manifest, with its inputs at a place. A field without a value is left out."""
+        """The whole manifest, with its inputs at a place."""
         body = yaml.safe_load((EXAMPLE / "run.yaml").read_text())
         change = {**self.spec, "seed": self.seed}
         if self.source:
             change |= {"instructions": None, "labelled": {"uri": f"{INPUTS}/{self.source}.jsonl"}}
-        spec = merged(body["spec"], change)
+        spec = given(merged(body["spec"], change))
         return with_inputs({**body, "metadata": {"name": self.run}, "spec": spec}, inputs)
 
 
@@ -59,12 +59,15 @@ def experiments(path: Path = STUDY) -> Iterator[Experiment]:
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the fields of `change`; maps are merged, null takes a field away, all else is replaced."""
+    """`base` with the fields of `change`: maps are merged, all else is replaced."""
     out = dict(base)
     for key, value in change.items():
-        if value is None:
-            out.pop(key, None)
-        else:
-            both_maps = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-            out[key] = merged(out[key], value) if both_maps else value
+        both_maps = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = merged(out[key], value) if both_maps else value
     return out
+
+
+def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that have a value."""
+    some = {key: value for key, value in fields.items() if value is not None}
+    return {key: given(value) if isinstance(value, Mapping) else value for key, value in some.items()}

@@ -1,7 +1,7 @@
 """What the study says of its runs: counts worked out by hand on a few pairs."""
 
 import pytest
-from study.experiments import Experiment, experiments, merged
+from study.experiments import Experiment, experiments, given, merged
 from study.plots import accuracy, held_out_lookups, training_lookups
 from study.record import finished, held_out, labels, made_from, rules_by, traces
 from study.results import KINDS, costs, held_out_traces, rows, scores, votes
@@ -48,7 +48,9 @@ def test_rulings_belong_to_the_answers_as_shown(order, expected):
 
 
 def test_maps_are_merged_and_null_takes_away():
-    assert merged({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3}, "d": None, "e": 4}) == {"a": {"b": 3, "c": 2}, "e": 4}
+    both = merged({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3, "c": None}, "d": None, "e": 4})
+    assert both == {"a": {"b": 3, "c": None}, "d": None, "e": 4}, "what is taken away stays so when it is merged into another one"
+    assert given(both) == {"a": {"b": 3}, "e": 4}
 
 
 def test_every_experiment_is_a_manifest_of_its_own():
@@ -57,6 +59,9 @@ def test_every_experiment_is_a_manifest_of_its_own():
     assert len({experiment.run for experiment in found}) == len(found)
     for experiment in found:
         assert run_of(experiment.manifest()).spec.seed == experiment.seed
+    sources = {one.name: {"instructions", "labelled"} & one.manifest()["spec"].keys() for one in found}
+    alone, both = ({name for name, used in sources.items() if used == wanted} for wanted in ({"labelled"}, {"instructions", "labelled"}))
+    assert (alone, both) == ({"labelled", "perfect"}, {"mixed"}), "all others have instructions alone"
 
 
 def test_what_an_experiment_needs_runs_before_it():
