@@ -44,7 +44,7 @@ class Subject:
     """The judge against the seed's votes, where it was scored by them."""
 
     def of(self, stage: Stage) -> Manifest:
-        """The manifest of a step that the judge was made by."""
+        """The manifest of a step that the judge was made by, or its own evaluation, which need not be there."""
         return self.manifests[Step(1 if stage is Stage.GENERATE else self.iteration, stage)]
 
     @property
@@ -211,7 +211,8 @@ def _lineage(subject: Subject) -> str:
     steps = {f"manifest of {step}": digest for step, digest in sorted(subject.digests.items())}
     files = {part.key.rpartition("/")[2]: part.sha256 for part in subject.of(Stage.TRAIN).parts}
     rows = [[name, f"`{digest}`"] for named in (given, prompts, steps, files) for name, digest in sorted(named.items())]
-    software = {name: version for manifest in known for name, version in manifest.software.items()}
+    own = [stage for stage in Stage if stage is not Stage.EVALUATE or subject.evaluation]
+    software = {name: version for stage in own for name, version in subject.of(stage).software.items()}
     versions = ", ".join(f"{name} {version}" for name, version in sorted(software.items()))
     return "## Made from\n\n" + table(["what", "sha256"], rows) + (f"\n\nSoftware: {versions}." if versions else "")
 

@@ -71,6 +71,18 @@ def test_a_judge_that_nobody_measured_has_a_card_without_results() -> None:
     assert "| iteration 1, select | 10 kept | none |" in text
 
 
+def test_the_versions_are_those_that_made_this_judge() -> None:
+    later = subject({1: 41, 2: 42})
+    versions = {1: "0.1", 2: "0.2"}
+    manifests = {
+        step: own.model_copy(update={"software": {"deepspeed": versions[step.iteration], f"only-{step.iteration}": "1"}})
+        for step, own in later.manifests.items()
+        if step.stage in LEARNING
+    }
+    text = card(replace(later, manifests={**later.manifests, **manifests}))
+    assert "Software: deepspeed 0.2, only-2 1." in text
+
+
 def test_the_front_matter_names_the_seed_on_the_hub() -> None:
     text = card(subject({1: 41}))
     _, head, _ = text.split("---\n", 2)
