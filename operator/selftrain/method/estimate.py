@@ -22,12 +22,16 @@ STATE_BYTES = 16
 """Of a trained parameter in a full training state: bf16 weights and gradients, float32 weights and two moments."""
 STATES_KEPT = 2
 WEIGHT_BYTES = 2
-PAIR = {Mode.PAIRWISE: (2, 2), Mode.RATING: (2, 1)}
+Asked = Mapping[Mode, tuple[float, int]]
+"""By mode: prompts about an item, and answers in each."""
+PAIR: Asked = {Mode.PAIRWISE: (2, 2), Mode.RATING: (2, 1)}
 """Prompts about a pair, one an order or an answer, and answers in each."""
-RATED_RM_BENCH = (6 / 9, 1)
-"""The same where RM-Bench is rated: six answers make nine pairs, and each is rated once."""
-CONTEST = {Mode.PAIRWISE: (12, 2), Mode.RANKING: (1, 4), Mode.RATING: (4, 1)}
+SHARING: Asked = {**PAIR, Mode.RATING: (6 / 9, 1)}
+"""The same of RM-Bench, six of whose answers make nine pairs and are rated once."""
+CONTEST: Asked = {Mode.PAIRWISE: (12, 2), Mode.RANKING: (1, 4), Mode.RATING: (4, 1)}
 """The same of an item of RewardBench 2 with its four answers. Its Ties, one item in 18, are taken for such ones."""
+ASKED = {PairFormat.RM_BENCH: SHARING, PairFormat.REWARDBENCH2: CONTEST}
+"""The formats whose items are not asked about as plain pairs are."""
 
 GPUS = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "l40s": 362e12}
 """FLOP/s in bfloat16 without sparsity, from NVIDIA's data sheets."""
@@ -152,9 +156,7 @@ def _evaluate(spec: Spec, known: Assumptions, peak: float) -> Estimate:
 
 def _asked(entry: Benchmark) -> tuple[float, int]:
     """Prompts about an item, and answers in each."""
-    if (entry.format, entry.mode) == (PairFormat.RM_BENCH, Mode.RATING):
-        return RATED_RM_BENCH
-    return (CONTEST if entry.format is PairFormat.REWARDBENCH2 else PAIR)[entry.mode]
+    return ASKED.get(entry.format, PAIR)[entry.mode]
 
 
 def _sampled(stage: Stage, numbers: tuple[float, float, float, float], known: Assumptions, peak: float) -> Estimate:
