@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.bench import Bench
+from helpers.bench import Bench, make_judgments
 from selftrain.api.errors import ExitCode
 from selftrain.api.stages import Stage
-from selftrain.workers import generate, judge
 from selftrain.workers.__main__ import main
 
 
@@ -21,8 +20,7 @@ def pod(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_stage_is_done(bench: Bench, pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
-    judge.run(bench.context(Stage.JUDGE), bench.load)
+    make_judgments(bench)
     context = bench.context(Stage.SELECT)
     monkeypatch.setenv("SELFTRAIN_WORK", context.work.model_dump_json())
     assert main() == ExitCode.OK

@@ -6,26 +6,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.bench import Bench
+from helpers.bench import Bench, make_judgments, make_pairs, manifest, rows
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.prompts import Prompts
 from selftrain.api.recipes import RECIPES, Objective
 from selftrain.api.records import Drop
-from selftrain.api.stages import Stage, Step
+from selftrain.api.stages import Stage
 from selftrain.method.pairs import LABELLED
 from selftrain.method.words import words
 from selftrain.prompts import resolve
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.tables import JUDGMENTS, PAIRS, write_table
-from selftrain.workers import generate, judge, select, selection
-from selftrain.workers.context import Context
+from selftrain.workers import judge, select, selection
 
 Verdicts = dict[tuple[int, str], list[str | None]]
 Row = dict[str, Any]
@@ -286,7 +284,7 @@ def test_seeds_draw_differently(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_to_train_on_stops_the_run(bench: Bench, said: str, reason: Reason, words: str) -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
+    make_pairs(bench)
     bench.engine.say = lambda _text, _seed: said
     judge.run(bench.context(Stage.JUDGE), bench.load)
     context = bench.context(Stage.SELECT)
@@ -298,26 +296,23 @@ def test_nothing_to_train_on_stops_the_run(bench: Bench, said: str, reason: Reas
 
 
 def test_the_stage_commits_its_training_set(bench: Bench) -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
-    judge.run(bench.context(Stage.JUDGE), bench.load)
+    make_judgments(bench)
     context = bench.context(Stage.SELECT)
     select.run(context)
-    manifest = read_manifest(context.store, context.layout, context.work.step)
-    assert manifest is not None
-    assert manifest.counts["judgments"] == 80 == manifest.counts["kept"] + sum(manifest.drops.values())
-    assert manifest.inputs.keys() == {"iteration-001/generate", "iteration-001/judge"}
-    (part,) = manifest.parts
-    table = pq.read_table(bench.folder / "store" / part.key)
-    assert table.num_rows == part.rows == manifest.counts["kept"]
+    done = manifest(context)
+    assert done.counts["judgments"] == 80 == done.counts["kept"] + sum(done.drops.values())
+    assert done.inputs.keys() == {"iteration-001/generate", "iteration-001/judge"}
+    (part,) = done.parts
+    assert len(rows(context)) == part.rows == done.counts["kept"]
     select.run(bench.context(Stage.SELECT))
-    assert read_manifest(context.store, context.layout, context.work.step) == manifest
+    assert manifest(context) == done
 
 
 def test_a_share_that_no_pair_can_have_is_told(bench: Bench) -> None:
     """The judge is never right about the labelled pairs, so none of the others may be kept."""
     labelled = as_lines(bench.folder / "labelled.jsonl", [{"id": 1, "instruction": "Task.", "chosen": "right", "rejected": "wrong"}])
     spec = {"labelled": {"uri": f"file://{labelled}", "share": "0.5"}}
-    generate.run(bench.context(Stage.GENERATE, **spec), bench.load)
+    make_pairs(bench, **spec)
     say = bench.engine.say
     bench.engine.say = lambda text, seed: "no idea" if "Task." in text else say(text, seed)
     judge.run(bench.context(Stage.JUDGE, **spec), bench.load)
@@ -330,15 +325,14 @@ def test_a_share_that_no_pair_can_have_is_told(bench: Bench) -> None:
 def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: Bench) -> None:
     """Every number is counted again from the rows."""
     spec = {"recipe": "improved", "judge": {"shards": 3, "samples": 4, "maxTokens": 64, "slices": 1}}
-    generate.run(bench.context(Stage.GENERATE, **spec), bench.load, bench.embedder)
-    judge.run(bench.context(Stage.JUDGE, **spec), bench.load)
+    make_judgments(bench, **spec)
     context = bench.context(Stage.SELECT, **spec)
     select.run(context)
-    manifest = read_manifest(context.store, context.layout, context.work.step)
-    assert manifest is not None
-    assert manifest.evidence is not None
-    told, judged = manifest.evidence.distributions, rows_of(bench, context, Stage.JUDGE)
-    kept = {(row["pair_id"], row["order"], row["sample"]): row for row in rows_of(bench, context, Stage.SELECT)}
+    done = manifest(context)
+    assert done.evidence is not None
+    pairs, judged = (rows(bench.context(stage, **spec)) for stage in (Stage.GENERATE, Stage.JUDGE))
+    told = done.evidence.distributions
+    kept = {(row["pair_id"], row["order"], row["sample"]): row for row in rows(context)}
     assert (told.lengths.count, told.lengths.total) == (80, sum(row["tokens"] for row in judged))
     assert told.kept_lengths.count == len(kept) == sum(fate.kept for fate in told.kinds.values())
     assert sum(told.pass_rates.values()) == 20
@@ -346,18 +340,17 @@ def test_what_the_training_set_is_made_of_stands_in_the_manifest(bench: Bench) -
     for order, tally in told.orders.items():
         own = [row["verdict"] for row in judged if row["order"] == order]
         assert (tally.total, tally.correct, tally.a_verdicts) == (40, own.count(order[0]), own.count("A"))
-    kinds = Counter(row["kind"] for row in rows_of(bench, context, Stage.GENERATE))
+    kinds = Counter(row["kind"] for row in pairs)
     assert {kind: fate.pairs for kind, fate in told.kinds.items()} == dict(kinds)
-    assert sum((Counter(fate.drops) for fate in told.kinds.values()), Counter()) == manifest.drops
+    assert sum((Counter(fate.drops) for fate in told.kinds.values()), Counter()) == done.drops
     assert told.distinct[1].total == sum(len(words(row["trace"])) for row in judged)
     trained = {key[0] for key in kept}
-    sizes = Counter(row["kind"] for row in rows_of(bench, context, Stage.GENERATE) if row["pair_id"] in trained)
-    assert {kind: guessed.total for kind, guessed in manifest.evidence.probe.items()} == dict(sizes)
+    sizes = Counter(row["kind"] for row in pairs if row["pair_id"] in trained)
+    assert {kind: guessed.total for kind, guessed in done.evidence.probe.items()} == dict(sizes)
 
 
 def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: Bench) -> None:
-    generate.run(bench.context(Stage.GENERATE), bench.load, bench.embedder)
-    judge.run(bench.context(Stage.JUDGE), bench.load)
+    make_judgments(bench)
     context = bench.context(Stage.SELECT)
     select.run(context)
     path = bench.folder / "store" / context.layout.manifest(context.work.step)
@@ -365,9 +358,3 @@ def test_a_lost_manifest_is_written_again_with_the_same_evidence(bench: Bench) -
     path.unlink()
     select.run(bench.context(Stage.SELECT))
     assert path.read_bytes() == before
-
-
-def rows_of(bench: Bench, context: Context, stage: Stage) -> list[Row]:
-    manifest = read_manifest(context.store, context.layout, Step(1, stage))
-    assert manifest is not None
-    return [row for part in manifest.parts for row in pq.read_table(bench.folder / "store" / part.key).to_pylist()]
