@@ -201,6 +201,8 @@ def test_a_training_ends_in_a_model_that_is_served_like_the_seed(undisturbed):
     assert manifest.counts["updates"] == len(curve)
     assert manifest.counts["examples"] == 80
     assert manifest.tokens > 0
+    assert manifest.card is not None  # nothing is evaluated, so that this was the judge's last stage
+    assert manifest.card.key in keys
     assert not [key for key in keys if "/states/" in key]
 
 

@@ -12,7 +12,7 @@ import pytest
 from helpers.fixtures import MODEL
 from helpers.trainers import SETTINGS
 from selftrain.api.records import Manifest, Part, Work
-from selftrain.api.stages import Stage, Step
+from selftrain.api.stages import Stage
 from selftrain.storage.commit import commit, read_manifest
 from selftrain.storage.digests import file_digest
 from selftrain.storage.open import open_store
@@ -22,7 +22,7 @@ OPERATOR = Path(__file__).parents[2] / "operator"
 
 
 def work_of(folder, table, **settings):
-    """A run whose select stage is done, ready to train."""
+    """A run ready to train: all earlier steps are done, of which only select has left rows."""
     spec = {
         "model": {"uri": f"file://{MODEL}"},
         "store": {"uri": f"file://{folder / 'store'}"},
@@ -31,10 +31,11 @@ def work_of(folder, table, **settings):
     }
     work = Work.model_validate({"run": {"name": "r", "uid": "u"}, "iteration": 1, "stage": "train", "attempt": 1, "spec": spec})
     store = open_store(work.spec.store)
-    if read_manifest(store, work.layout, Step(1, Stage.SELECT)) is None:
-        part = Part(key="examples.parquet", sha256=file_digest(table), bytes=table.stat().st_size, rows=80)
-        store.upload(table, part.key)
-        commit(store, work.layout, Manifest(run="r", iteration=1, stage=Stage.SELECT, attempt=1, work="0" * 64, inputs={}, parts=[part]))
+    part = Part(key="examples.parquet", sha256=file_digest(table), bytes=table.stat().st_size, rows=80)
+    store.upload(table, part.key)
+    for stage in Stage.GENERATE, Stage.JUDGE, Stage.SELECT:
+        parts = [part] if stage is Stage.SELECT else []
+        commit(store, work.layout, Manifest(run="r", iteration=1, stage=stage, attempt=1, work="0" * 64, inputs={}, parts=parts))
     return work, store
 
 
