@@ -23,8 +23,8 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %; Wilson's, on the effective number of items. A Ties score may be 1.01, which counts as 1 here."""
-        return wilson(min(1.0, self.value) * self.effective, self.effective)
+        """95 %; Wilson's, on the effective number of items. A Ties score lies within -0.01 and 1.01; it has the nearest share's."""
+        return wilson(max(0.0, min(1.0, self.value)) * self.effective, self.effective)
 
     def as_json(self, **more: object) -> dict[str, Any]:
         """The score among others of its kind. Without items it is none."""
