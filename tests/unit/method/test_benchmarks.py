@@ -136,6 +136,19 @@ def test_ties_by_hand() -> None:
     assert score.value == pytest.approx(0.3 * 1 + 0.3 * 0.5 + 0.2 * 1 + 0.2 * 0.5 + 0.01 * clearness)
 
 
+def test_the_worst_score_of_ties_is_below_zero() -> None:
+    """Its interval is that of no right item, with as many rows as are published as well."""
+    items = [
+        Tied(str(n), reference=reference, correct=1 + (not reference), ratings=[1, *([2] * (not reference)), 9, 9])
+        for n in range(51)
+        for reference in (True, False)
+    ]
+    score = rewardbench2.score_ties(items)
+    assert score is not None
+    assert score.value == pytest.approx(-0.01)
+    assert score.interval == wilson(0, 102)
+
+
 def test_ties_need_both_kinds_of_a_prompt() -> None:
     assert rewardbench2.score_ties([Tied("1", reference=True, correct=1, ratings=[9, 4])]) is None
 
@@ -239,11 +252,19 @@ def test_agreement_with_and_without_ties() -> None:
         mtbench.Row(1, "tie", ["tie (bothbad)", "model_a"]),
         mtbench.Row(2, None, ["model_a"]),
     ]
-    assert mtbench.agreement(rows, ties=True) == (2, 6)
-    assert mtbench.agreement(rows, ties=False) == (1, 3)
+    assert mtbench.agreements(rows, ties=True) == [(1, 3), (1, 2), (0, 1)]
+    assert mtbench.agreements(rows, ties=False) == [(1, 2), (0, 1)]
     parts = mtbench.score(rows).parts
     assert (parts["turn 1 with ties"]["agreed"], parts["turn 1 with ties"]["total"]) == (2, 5)
     assert (parts["turn 2 without ties"]["agreed"], parts["turn 2 without ties"]["total"]) == (0, 1)
+
+
+def test_many_votes_on_one_comparison_are_one_judgment() -> None:
+    """All that a verdict is compared with agrees with it or not; it is known no better for there being many."""
+    rows = [mtbench.Row(1, "model_a", ["model_a" if n < 6 else "model_b"] * 20) for n in range(10)]
+    scored = mtbench.score(rows).overall
+    assert scored is not None
+    assert (scored.value, scored.count, scored.interval) == (0.6, 200, wilson(6, 10))
 
 
 def test_without_votes_there_is_no_agreement() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from selftrain.method.benchmarks.score import NOTHING, WITHOUT_TIES, Score, Scored
+from selftrain.method.stats import effective
 
 NAME = "mt-bench"
 TIE = "tie"
@@ -38,25 +39,23 @@ def score(rows: Iterable[Row]) -> Scored:
     """
     items = list(rows)
     parts = {
-        f"{part_of(turn)} {'with' if ties else 'without'} ties": agreement((row for row in items if row.turn == turn), ties=ties)
+        f"{part_of(turn)} {'with' if ties else 'without'} ties": agreements((row for row in items if row.turn == turn), ties=ties)
         for turn in TURNS
         for ties in (True, False)
     }
-    overall, without = (_share(*agreement(items, ties=ties)) for ties in (True, False))
-    shown = {name: _share(*pair).as_json(agreed=pair[0], total=pair[1]) for name, pair in parts.items()}
+    overall, without = (_share(agreements(items, ties=ties)) for ties in (True, False))
+    shown = {name: _share(found).as_json(agreed=_sum(found)[0], total=_sum(found)[1]) for name, found in parts.items()}
     return Scored(NAME, overall if overall.count else None, overall.count, shown, {WITHOUT_TIES: without.as_json()})
 
 
-def agreement(rows: Iterable[Row], *, ties: bool) -> tuple[int, int]:
-    """Votes of people that agree with the judge, and all that were compared."""
-    agreed = total = 0
+def agreements(rows: Iterable[Row], *, ties: bool) -> list[tuple[int, int]]:
+    """Of each comparison that people have voted on: their votes that agree with the judge, and all that count."""
+    found = []
     for row in rows:
         judge = _plain(row.judge)
-        for vote in map(_plain, row.people):
-            if ties or TIE not in (judge, vote):
-                total += 1
-                agreed += judge == vote
-    return agreed, total
+        if votes := [vote for vote in map(_plain, row.people) if ties or TIE not in (judge, vote)]:
+            found.append((sum(vote == judge for vote in votes), len(votes)))
+    return found
 
 
 def _plain(vote: str | None) -> str | None:
@@ -64,5 +63,11 @@ def _plain(vote: str | None) -> str | None:
     return TIE if vote and TIE in vote else vote
 
 
-def _share(agreed: int, total: int) -> Score:
-    return Score(agreed / total, total, float(total)) if total else NOTHING
+def _share(compared: list[tuple[int, int]]) -> Score:
+    """Votes on one comparison are compared with one verdict of the judge, so they are no independent witnesses."""
+    agreed, total = _sum(compared)
+    return Score(agreed / total, total, effective(compared)) if total else NOTHING
+
+
+def _sum(compared: list[tuple[int, int]]) -> tuple[int, int]:
+    return sum(agreed for agreed, _ in compared), sum(total for _, total in compared)
