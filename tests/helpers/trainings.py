@@ -13,7 +13,7 @@ from helpers.fixtures import MODEL
 from helpers.trainers import SETTINGS
 from selftrain.api.records import Manifest, Part, Work
 from selftrain.api.stages import Stage
-from selftrain.storage.commit import commit, read_manifest
+from selftrain.storage.commit import commit
 from selftrain.storage.digests import file_digest
 from selftrain.storage.open import open_store
 from selftrain.workers import launch, train
