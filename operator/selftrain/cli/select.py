@@ -6,9 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.recipes import RECIPES, Recipe
+from selftrain.workers import selection
+from selftrain.workers.selection import names_of
 
 TEXT = {"VARCHAR"}
 WHOLE = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")}
@@ -38,18 +42,34 @@ SELECT pair_id, "order", sample FROM read_parquet($judgments) GROUP BY ALL HAVIN
 
 def select(judgments: Sequence[Path], recipe: Recipe, *, seed: int, iteration: int, kept: Path | None) -> dict[str, Any]:
     """Counts and drops by reason, which add up to the judgments; the kept ones' names go to a Parquet file if one is given."""
-    from selftrain.workers import selection
-
-    if kept is not None and (kept.is_dir() or not kept.parent.is_dir()):
-        message = f"cannot write {kept}: it is a folder, or {kept.parent} is none"
-        raise UserError(Reason.BENCHMARK_INVALID, message, "name a file in a folder that exists")
+    if kept is not None:
+        _refuse(kept, judgments)
     with tempfile.TemporaryDirectory(prefix="selftrain-select-") as scratch, selection.open_database(Path(scratch)) as database:
         copies = [_checked(database, path, Path(scratch) / f"judgments-{number}") for number, path in enumerate(judgments)]
         _refuse_twice(database, copies)
         counts, drops = selection.select(database, copies, selection.Rules(recipe, seed, iteration))
         if kept is not None:
-            database.sql('SELECT pair_id, "order", sample FROM selection WHERE dropped IS NULL ORDER BY shuffle').write_parquet(str(kept))
+            _write(database, kept)
     return {"recipe": asdict(recipe), "objective": recipe.objective_of(iteration), "counts": counts, "drops": drops}
+
+
+def _refuse(kept: Path, judgments: Sequence[Path]) -> None:
+    """What cannot be written, and what would be lost, is said before anything is read."""
+    if kept.is_dir() or not kept.parent.is_dir():
+        message, fix = f"cannot write {kept}: it is a folder, or {kept.parent} is none", "name a file in a folder that exists"
+        raise UserError(Reason.BENCHMARK_INVALID, message, fix)
+    if kept.resolve() in (path.resolve() for path in judgments):
+        message = f"--kept {kept} is a file of judgments, which would be lost"
+        raise UserError(Reason.BENCHMARK_INVALID, message, "name another file")
+
+
+def _write(database: duckdb.DuckDBPyConnection, kept: Path) -> None:
+    table = database.sql('SELECT pair_id, "order", sample FROM selection WHERE dropped IS NULL ORDER BY shuffle')
+    try:
+        table.write_parquet(str(kept))
+    except duckdb.IOException as error:
+        message = f"cannot write {kept}: {str(error).splitlines()[0]}"
+        raise UserError(Reason.BENCHMARK_INVALID, message, "name a file that may be written") from error
 
 
 def recipe_of(name: str, minimum_pass_rate: str | None, contrasts: int | None, *, require_mirror: bool | None) -> Recipe:
@@ -63,14 +83,12 @@ def recipe_of(name: str, minimum_pass_rate: str | None, contrasts: int | None, *
     )
 
 
-def _checked(database: Any, path: Path, copy: Path) -> Path:  # noqa: ANN401 - DuckDB is imported late
+def _checked(database: duckdb.DuckDBPyConnection, path: Path, copy: Path) -> Path:
     """A copy of the columns that count, ids as text. Files that are no judgments are refused before anything is counted."""
-    import duckdb
-
     if not path.is_file():
         raise _bad(path, "there is no such file")
     try:
-        table = database.read_parquet(str(path))
+        table = database.read_parquet(names_of([path]))
         types = dict(zip(table.columns, map(str, table.types), strict=True))
         for name, (allowed, words) in COLUMNS.items():
             if name not in types:
@@ -80,13 +98,13 @@ def _checked(database: Any, path: Path, copy: Path) -> Path:  # noqa: ANN401 - D
         table.project(f"{NARROW}, {FINISH}::VARCHAR AS {FINISH}" if FINISH in types else NARROW).write_parquet(str(copy))
     except duckdb.Error as error:
         raise _bad(path, str(error).splitlines()[0]) from error
-    if wrong := database.execute(WRONG, {"judgments": str(copy)}).fetchall():
+    if wrong := database.execute(WRONG, {"judgments": names_of([copy])}).fetchall():
         raise _bad(path, wrong[0][0])
     return copy
 
 
-def _refuse_twice(database: Any, judgments: Sequence[Path]) -> None:  # noqa: ANN401 - as above
-    if twice := database.execute(TWICE, {"judgments": [str(path) for path in judgments]}).fetchall():
+def _refuse_twice(database: duckdb.DuckDBPyConnection, judgments: Sequence[Path]) -> None:
+    if twice := database.execute(TWICE, {"judgments": names_of(judgments)}).fetchall():
         message = "pair_id {}, order {}, sample {} is there twice".format(*twice[0])
         raise UserError(Reason.BENCHMARK_INVALID, message, "give each judgment, and each file, once")
 

@@ -8,6 +8,7 @@ import duckdb
 
 from selftrain.api.records import Distributions, Drop, Fate, Order
 from selftrain.method.distributions import Alike, by_order, distinct, lengths, mean_entropy, pass_rates
+from selftrain.workers.selection import names_of
 
 SAMPLED = 500
 """Judgments in which repetition is looked for, drawn by hash: as many in every iteration."""
@@ -40,7 +41,7 @@ GROUP BY ALL ORDER BY kind, dropped
 
 def distributions(database: duckdb.DuckDBPyConnection, pairs: Sequence[Path], judgments: Sequence[Path]) -> Distributions:
     """All distributions of what was judged, and of what of it was kept."""
-    files = {"judgments": _names(judgments)}
+    files = {"judgments": names_of(judgments)}
     measured = database.execute(LENGTHS, files).fetchall()
     groups = [Alike(Order(order), *rest) for order, *rest in database.execute(ALIKE).fetchall()]
     traces = database.execute(TRACES, {**files, "sampled": SAMPLED}).fetchall()
@@ -57,7 +58,7 @@ def distributions(database: duckdb.DuckDBPyConnection, pairs: Sequence[Path], ju
 
 
 def _fates(database: duckdb.DuckDBPyConnection, pairs: Sequence[Path]) -> dict[str, Fate]:
-    files = {"pairs": _names(pairs)}
+    files = {"pairs": names_of(pairs)}
     counted = dict(database.execute(PAIRS, files).fetchall())
     tallies: defaultdict[str, list[tuple[str | None, int, int]]] = defaultdict(list)
     for kind, *tally in database.execute(FATES, files).fetchall():
@@ -74,7 +75,3 @@ def _fate(pairs: int, tally: Iterable[tuple[str | None, int, int]]) -> Fate:
         kept=sum(count for dropped, count, _ in known if dropped is None),
         drops={Drop(dropped): count for dropped, count, _ in known if dropped is not None},
     )
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    return [str(path) for path in paths]

@@ -7,6 +7,7 @@ import duckdb
 
 from selftrain.api.records import Guesses
 from selftrain.method.probe import Case, case, guess
+from selftrain.workers.selection import names_of
 
 SAMPLED = 2000
 """Pairs of a kind, drawn by hash: with as many, a 95 % interval is two points to each side, and a probe takes seconds."""
@@ -28,7 +29,7 @@ def probe(database: duckdb.DuckDBPyConnection, pairs: Sequence[Path], kinds: Ite
 
 
 def _cases(database: duckdb.DuckDBPyConnection, pairs: Sequence[Path], kind: str) -> Iterator[tuple[str, Case]]:
-    values = {"pairs": [str(path) for path in pairs], "kind": kind, "sampled": SAMPLED}
+    values = {"pairs": names_of(pairs), "kind": kind, "sampled": SAMPLED}
     for batch in database.sql(TEXTS, params=values).to_arrow_reader(ROWS):
         for row in batch.to_pylist():
             yield row["pair_id"], case(row["instruction"], row["chosen"], row["rejected"])

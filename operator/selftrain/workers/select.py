@@ -23,7 +23,7 @@ from selftrain.workers.context import Context, finished, input_name
 from selftrain.workers.distributions import distributions
 from selftrain.workers.probe import probe
 from selftrain.workers.rows import fetch_all
-from selftrain.workers.selection import Rules, open_database, select
+from selftrain.workers.selection import Rules, names_of, open_database, select
 from selftrain.workers.shards import Made, Row, ShardedStage, digests
 
 ROWS = 256
@@ -97,7 +97,7 @@ def training_set(
     with ExitStack() as stack:
         hands = [stack.enter_context(path.open("w", encoding="utf-8")) for path in files]
         for query, parts in queries:
-            for batch in database.sql(query, params={"parts": _names(parts)}).to_arrow_reader(ROWS):
+            for batch in database.sql(query, params={"parts": names_of(parts)}).to_arrow_reader(ROWS):
                 for row in batch.to_pylist():
                     print(json.dumps(row), file=hands[row["place"] // DEALT])
     for path in files:
@@ -115,7 +115,3 @@ def _examples(path: Path, template: Template) -> Iterator[Row]:
         messages = template.messages(shown(row["instruction"], row["chosen"], row["worse"], Order(row["order"])))
         key = {name: row[name] for name in ("pair_id", "order", "sample")}
         yield {**key, "messages": messages, "completion": row["completion"], "rejected": row.get("rejected")}
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    return [str(path) for path in paths]

@@ -7,6 +7,7 @@ on how they were cut into parts.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from glob import escape
 from pathlib import Path
 
 import duckdb
@@ -150,6 +151,11 @@ def open_database(scratch: Path) -> duckdb.DuckDBPyConnection:
     return database
 
 
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Files as a query names them: DuckDB takes brackets, stars and question marks for patterns, and reads what fits."""
+    return [escape(str(path)) for path in paths]
+
+
 @dataclass(frozen=True)
 class Rules:
     """What is kept of given judgments."""
@@ -172,8 +178,8 @@ def select(
     limits = {"minimum_pass_rate": float(rules.recipe.minimum_pass_rate), "require_mirror": rules.recipe.require_mirror}
     database.execute("CREATE TABLE labelled (pair_id VARCHAR)")
     if rules.share is not None:
-        database.execute(GIVEN, {"pairs": [str(path) for path in pairs]})
-    database.execute(RATED, {"judgments": [str(path) for path in judgments], **names, **limits})
+        database.execute(GIVEN, {"pairs": names_of(pairs)})
+    database.execute(RATED, {"judgments": names_of(judgments), **names, **limits})
     if rules.recipe.objective_of(rules.iteration) is Objective.SFT:
         database.execute(ONE_RIGHT)
         _set_sizes(database, rules.share)

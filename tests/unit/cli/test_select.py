@@ -96,6 +96,24 @@ def test_judgments_that_cannot_be_counted(tmp_path: Path, capsys: pytest.Capture
     assert words in capsys.readouterr().err
 
 
+def test_a_name_is_no_pattern(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of a file that is given nor of the folder for what is worked on."""
+    for name in ("j[1]", "j1", "j*", "j?"):
+        pq.write_table(pa.table({**JUDGED, "pair_id": [name] * 3}), tmp_path / name)
+    (tmp_path / "[t]").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "[t]"))
+    for name in ("j[1]", "j*", "j?"):
+        assert main(["select", str(tmp_path / name), "--kept", str(tmp_path / "kept")]) == 0
+        assert json.loads(capsys.readouterr().out)["counts"]["judgments"] == 3
+        assert set(pq.read_table(tmp_path / "kept")["pair_id"].to_pylist()) == {name}
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pq.write_table(pa.table(JUDGED), tmp_path / "judgments")
+    assert main(["select", str(tmp_path / "judgments"), "--kept", "/proc/kept"]) == 2
+    assert "cannot write /proc/kept: " in capsys.readouterr().err
+
+
 def test_a_judgment_may_not_be_in_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pq.write_table(pa.table(JUDGED), tmp_path / "text")
     pq.write_table(pa.table({**JUDGED, "pair_id": [1, 1, 1]}), tmp_path / "numbers")
@@ -109,6 +127,8 @@ def test_what_select_cannot_do_is_said_before_it_starts(tmp_path: Path, capsys: 
     for kept in (tmp_path / "nowhere" / "kept", tmp_path):
         assert main(["select", str(tmp_path / "judgments"), "--kept", str(kept)]) == 2
         assert f"cannot write {kept}: it is a folder, or {kept.parent} is none" in capsys.readouterr().err
+    assert main(["select", str(tmp_path / "judgments"), "--kept", str(tmp_path / "." / "judgments")]) == 2
+    assert "is a file of judgments, which would be lost; name another file" in capsys.readouterr().err
     for option in ("--iteration", "--contrasts"):
         with pytest.raises(SystemExit, match="2"):
             main(["select", str(tmp_path / "judgments"), option, "0"])
