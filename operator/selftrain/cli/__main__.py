@@ -88,8 +88,12 @@ def _add_select(select: argparse.ArgumentParser) -> None:
 
 
 def _share(text: str) -> str:
-    if not 0 <= float(text) <= 1:
-        message = f"{text} is not between 0 and 1"
+    message = f"{text} is no number between 0 and 1"
+    try:
+        share = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(message) from error
+    if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(message)
     return text
 
@@ -160,8 +164,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except SelfTrainError as error:
-        print(f"selftrain: {error.reason}: {error}", file=sys.stderr)
+        print(f"selftrain: {error.reason}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # by `| head`; what is still in the buffer would raise it again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except ModuleNotFoundError as error:
         if options.command not in EXTRAS:
             raise

@@ -31,6 +31,7 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
         "by_order": paired(
             ((key, order), *right) for key in common for order, right in enumerate(zip(ours[key].right, theirs[key].right, strict=True))
         ),
+        "by_pair": paired((key, *right) for key in common for right in zip(ours[key].right, theirs[key].right, strict=True)),
         "strict": paired((key, all(ours[key].right), all(theirs[key].right)) for key in common),
     }
 

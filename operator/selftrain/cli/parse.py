@@ -22,7 +22,7 @@ def _text(line: bytes, number: int) -> str | None:
     """Python's reader takes halves of surrogate pairs too, as models write them."""
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad(number, f"no JSON: {error}") from error
     if not isinstance(row, dict) or "text" not in row:
         raise _bad(number, "no object with a text")

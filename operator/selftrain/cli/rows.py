@@ -14,6 +14,9 @@ from selftrain.api.errors import UserError
 
 FIX = "correct the line; `selftrain score --help` shows the rows of each benchmark"
 
+OWN = "Value error, "
+"""What pydantic puts before messages that are not its own."""
+
 
 class Row(BaseModel):
     """A row; columns that nobody asked for are ignored, since people bring files made for something else."""
@@ -68,7 +71,7 @@ def _row(line: bytes, kind: type[R], place: str) -> R:
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in found["loc"])
-        message = f"{place}: {where + ': ' if where else ''}{found['msg']}"
+        message = f"{place}: {where + ': ' if where else ''}{found['msg'].removeprefix(OWN)}"
         raise bad(message) from error
 
 
@@ -78,5 +81,5 @@ def bad(message: str, fix: str = FIX) -> UserError:
 
 
 def say(content: object) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(content, ensure_ascii=False))
+    """One JSON document on standard output, in ASCII, which every terminal and locale can write."""
+    print(json.dumps(content))

@@ -4,12 +4,21 @@ from inspect import getdoc
 from textwrap import fill, indent
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from selftrain.cli.rows import Row
 from selftrain.method.benchmarks import judgebench, mtbench, pairs, rewardbench, rewardbench2, rmbench
 
-Id = str | int
+
+def _name(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        message = "a name is text or a whole number"
+        raise ValueError(message)  # noqa: TRY004 - pydantic reads no TypeError
+    return str(value)
+
+
+Id = Annotated[str, BeforeValidator(_name)]
+"""A number names the same as its text."""
 Letter = Literal["A", "B", "C", "D"]
 Decision = Literal["A>B", "B>A", "A=B"]
 Vote = Literal["model_a", "model_b", "tie", "tie (bothbad)", "tie (inconsistent)"]
@@ -49,7 +58,7 @@ class RewardBench2Row(Row):
     def _known(self) -> Self:
         _require(self.subset in rewardbench2.COUNTS, f"RewardBench 2 has no subset {self.subset!r}")
         if self.subset == rewardbench2.TIES:
-            kind, _, prompt = str(self.id).partition(":")
+            kind, _, prompt = self.id.partition(":")
             _require(kind in ("ref", "tied") and bool(prompt), f"id {self.id!r} of a Ties row is neither ref:N nor tied:N")
             wrong = len(self.ratings or ()) - (self.num_correct or 0)
             _require((self.num_correct or 0) > 0 and wrong > 0, "a Ties row needs num_correct, and ratings of right and wrong answers")
@@ -59,11 +68,11 @@ class RewardBench2Row(Row):
         _require(self.ratings is None or len(self.ratings) > 1, "ratings of at least two answers are needed")
         return self
 
-    def key(self) -> tuple[str, str, Id]:
+    def key(self) -> tuple[str, str, int | str]:
         """Items of Ties are the same if the official code takes them for the same."""
         if self.subset != rewardbench2.TIES:
             return self.subset, "", self.id
-        kind, _, prompt = str(self.id).partition(":")
+        kind, _, prompt = self.id.partition(":")
         return self.subset, kind, rewardbench2.prompt_of(prompt)
 
 
@@ -96,8 +105,8 @@ class RmBenchRow(Row):
     @model_validator(mode="after")
     def _known(self) -> Self:
         _require(rmbench.part_of(self.domain) is not None, f"RM-Bench has no domain {self.domain!r}")
-        scored = self.score_chosen is not None and self.score_rejected is not None
-        _require(scored != (self.wins is not None), "a row has either score_chosen and score_rejected, or wins")
+        given = [self.score_chosen is not None, self.score_rejected is not None, self.wins is None]
+        _require(all(given) or not any(given), "a row has either score_chosen and score_rejected, or wins")
         _require(all(cell in RESULTS for line in self.wins or () for cell in line), "wins are 0, 0.5 or 1")
         return self
 
@@ -137,12 +146,12 @@ class PairRow(Row):
     verdicts: Annotated[list[Literal["A", "B", "tie"] | None], Field(min_length=2, max_length=2)]
 
     def key(self) -> tuple[str, str]:
-        """A pair is the same in every file, whether its id is written as a number or as text."""
-        return self.subset, str(self.id)
+        """A pair is the same in every file."""
+        return self.subset, self.id
 
     def as_pair(self) -> pairs.Row:
         """For the scorer."""
-        return pairs.Row(str(self.id), self.subset, self.label, (self.verdicts[0], self.verdicts[1]))
+        return pairs.Row(self.id, self.subset, self.label, (self.verdicts[0], self.verdicts[1]))
 
 
 ROWS: dict[str, type[Row]] = {

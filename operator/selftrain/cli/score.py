@@ -38,7 +38,7 @@ def _best(row: RewardBench2Row) -> rewardbench2.Best:
 
 
 def _tied(row: RewardBench2Row) -> rewardbench2.Tied:
-    kind, _, prompt = str(row.id).partition(":")
+    kind, _, prompt = row.id.partition(":")
     return rewardbench2.Tied(prompt, kind == "ref", row.num_correct or 0, row.ratings or ())
 
 

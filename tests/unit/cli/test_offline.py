@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("mt-bench", {**SCORED["mt-bench"][0][0], "turn": 3}, "turn is 3, not 1 or 2"),
     ("mt-bench", {**SCORED["mt-bench"][0][0], "turn": True}, "turn: Input should be a valid integer"),
     ("mt-bench", {**SCORED["mt-bench"][0][0], "human": ["error"]}, "human.0: Input should be 'model_a'"),
+    (
+        "rm-bench",
+        {"id": 1, "domain": "chat", "wins": [[1, 1, 1]] * 3, "score_chosen": [1, 1, 1]},
+        "either score_chosen and score_rejected, or",
+    ),
+    ("pairs", {"id": None, "label": "A", "verdicts": ["A", "B"]}, "line 2: id: a name is text or a whole number"),
+    ("pairs", {"id": True, "label": "A", "verdicts": ["A", "B"]}, "id: a name is text or a whole number"),
     ("pairs", {"id": 1, "label": "A", "verdicts": ["A"]}, "verdicts: List should have at least 2"),
 ]
 
@@ -155,6 +164,21 @@ def test_an_item_may_not_be_there_twice(tmp_path: Path, capsys: pytest.CaptureFi
     rows, _ = SCORED["judgebench"]
     assert main(["score", "judgebench", write(tmp_path / "rows.jsonl", rows * 2)]) == 2
     assert "line 2: the same item is in line 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("benchmark", ["rewardbench", "judgebench", "rm-bench", "rewardbench2", "mt-bench"])
+def test_a_number_and_its_text_name_the_same_item(tmp_path: Path, capsys: pytest.CaptureFixture[str], benchmark: str) -> None:
+    row = SCORED[benchmark][0][0]
+    name = "question_id" if "question_id" in row else "id"
+    assert main(["score", benchmark, write(tmp_path / "rows.jsonl", [{**row, name: 1}, {**row, name: "1"}])]) == 2
+    assert "line 2: the same item is in line 1" in capsys.readouterr().err
+
+
+def test_a_reader_may_leave_early(tmp_path: Path) -> None:
+    (tmp_path / "texts").write_text('{"text": "[[A]]"}\n' * 20_000)
+    line = f"{sys.executable} -m selftrain.cli parse < {tmp_path / 'texts'} | head -1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ('{"verdict": "A"}\n', "")
 
 
 def test_a_number_and_its_text_name_the_same_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,8 +233,16 @@ def test_two_judges_are_compared_pair_by_pair(tmp_path: Path, capsys: pytest.Cap
     told = json.loads(capsys.readouterr().out)
     assert (told["pairs"], told["only_first"], told["only_second"]) == (7, 1, 1)
     assert told["by_order"] == {"wins": 7, "losses": 0, "p": 2 / 2**7}
-    assert told["strict"] == {"wins": 7, "losses": 0, "p": 2 / 2**7}
+    assert told["strict"] == told["by_pair"] == {"wins": 7, "losses": 0, "p": 2 / 2**7}
     assert (told["first"]["accuracy"], told["second"]["accuracy"]) == (1, 0.5)
+
+
+def test_both_orders_of_a_pair_are_one_witness(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, poor = ([{"id": n, "label": "A", "verdicts": verdicts} for n in range(5)] for verdicts in (["A", "B"], ["B", "A"]))
+    assert main(["compare", write(tmp_path / "a", good), write(tmp_path / "b", poor)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["by_pair"] == told["strict"] == {"wins": 5, "losses": 0, "p": 2 / 2**5}
+    assert told["by_order"] == {"wins": 10, "losses": 0, "p": 2 / 2**10}
 
 
 def test_labels_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,7 @@ def test_each_line_has_its_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         (b'{"text": "\xff"}', "no JSON: "),
         (b'"[[A]]"', "no object with a text"),
         (b'{"txt": "[[A]]"}', "no object with a text"),
+        (b"[" * 100_000, "no JSON: "),
         (b'{"text": 1}', "text is neither a string nor null"),
     ],
 )
