@@ -60,6 +60,23 @@ def test_what_is_missing_is_scored_as_the_official_code_does_and_told() -> None:
     assert scored.details["unparsed"] == 1
 
 
+def test_more_than_is_published_is_told() -> None:
+    """RewardBench's unfiltered split has more items, and other scores."""
+    extra = rewardbench.score([*full_rewardbench({}), rewardbench.Row("hep-go", 1), rewardbench.Row("shp", 1)]).details
+    assert (extra["complete"], extra["missing"], extra["surplus"]) == (False, {}, {"hep-go": 1})
+    halves = [Tied(str(n), reference=reference, correct=1, ratings=[9, 4]) for n in range(52) for reference in (True, False)]
+    assert rewardbench2.score([Best("Math", 1.0)] * 184, halves).details["surplus"] == {"Math": 1, "Ties": 2}
+    assert rmbench.score([rmbench.Row("chat", [[1.0] * 3] * 3)] * 130).details["surplus"] == {"chat": 1}
+
+
+def test_what_is_run_with_the_prior_sets_and_counted_nowhere_is_a_part() -> None:
+    rows = [*full_rewardbench({}), *(rewardbench.Row(name, 0) for name in ("anthropic_harmless", "mtbench_gpt4", "mtbench_human"))]
+    for prior_sets in (True, False):
+        scored = rewardbench.score(rows, prior_sets=prior_sets)
+        assert scored.overall is not None
+        assert (scored.overall.value, scored.parts["mtbench_human"]) == (1, 0)
+
+
 def test_the_seeds_published_score_counts_prior_sets_at_half_weight() -> None:
     """97.6, 58.9, 69.2, 78.5 and 70.4 are 75.4 by the old rule and 76.05 by the new one (May 2024 leaderboard)."""
     sections = {"alpacaeval-easy": 976, "llmbar-natural": 589, "donotanswer": 692, "hep-go": 785}

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from selftrain.method.benchmarks.score import NOTHING, Score, Scored, mean, short, weighted
+from selftrain.method.benchmarks.score import NOTHING, Score, Scored, mean, over, short, weighted
 
 NAME = "rewardbench"
 SECTIONS: dict[str, dict[str, int]] = {
@@ -42,11 +42,13 @@ WEIGHTS = {"math-prm": 984}
 """Where a subset weighs something else than its number of items: mathematics as much as all code together."""
 PRIOR_SETS = ("anthropic_helpful", "anthropic_hhh", "shp", "summarize")
 """The old leaderboard's fifth section, at half the weight of the others. The paper's 75.4 of the seed counts it, its 88.3 does not."""
+UNSCORED = ("anthropic_harmless", "mtbench_gpt4", "mtbench_human")
+"""Subsets that the official code runs with the Prior Sets and counts nowhere."""
 OWN_CONSTRUCTION = ("llmbar-adver-neighbor", "llmbar-adver-GPTInst")
 """Their worse answers answer a similar instruction, as the training pairs of this method do."""
 CHAT_HARD_REST = "Chat Hard without neighbor and GPTInst"
 COUNTS = {subset: count for subsets in SECTIONS.values() for subset, count in subsets.items()}
-SUBSETS = (*COUNTS, *PRIOR_SETS)
+SUBSETS = (*COUNTS, *PRIOR_SETS, *UNSCORED)
 NO_VERDICT = 0.5
 """What an item without a verdict is worth."""
 
@@ -76,10 +78,11 @@ def score(rows: Iterable[Row], *, prior_sets: bool = False) -> Scored:
     if prior := [subsets[name] for name in asked if name in subsets]:
         parts["Prior Sets"] = weighted((1.0, found) for found in prior)
         shares.append((0.5, parts["Prior Sets"]))
-    missing = short(COUNTS, {name: found.count for name, found in subsets.items()}) | {name: "all" for name in asked if name not in subsets}
+    have = {name: found.count for name, found in subsets.items()}
+    missing = short(COUNTS, have) | {name: "all" for name in asked if name not in subsets}
     unparsed = sum(result == NO_VERDICT for found in results.values() for result in found)
     overall = weighted(shares)
-    return Scored.by_parts(NAME, overall, overall.count, parts, missing, prior_sets=bool(prior), unparsed=unparsed)
+    return Scored.by_parts(NAME, overall, overall.count, parts, missing, over(COUNTS, have), prior_sets=bool(prior), unparsed=unparsed)
 
 
 def section(subsets: Mapping[str, Score], counts: Mapping[str, int]) -> Score:

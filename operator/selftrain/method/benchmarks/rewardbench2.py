@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from math import copysign, tanh
 from typing import NamedTuple
 
-from selftrain.method.benchmarks.score import Score, Scored, mean, short, weighted
+from selftrain.method.benchmarks.score import Score, Scored, mean, over, short, weighted
 
 NAME = "rewardbench2"
 TIES = "Ties"
@@ -92,9 +92,11 @@ def score(items: Iterable[Best], tied: Sequence[Tied]) -> Scored:
     overall = weighted((1.0, domains[name]) for name in COUNTS) if domains.keys() == COUNTS.keys() else None
     named = {name: domains[name] for name in COUNTS if name in domains}
     unpaired = len(_prompts(tied, reference=True) ^ _prompts(tied, reference=False))
-    have = {**{name: len(found) for name, found in worth.items()}, TIES: min(len(tied), COUNTS[TIES] - unpaired)}
+    have = {**{name: len(found) for name, found in worth.items()}, TIES: len(tied)}
+    missing = short(COUNTS, {**have, TIES: min(len(tied), COUNTS[TIES] - unpaired)})
     unparsed = sum(item.unparsed for item in best) + sum(not_rated(item.ratings) for item in tied)
-    return Scored.by_parts(NAME, overall, len(best) + len(tied), named, short(COUNTS, have), unparsed=unparsed, unpaired=unpaired)
+    given = len(best) + len(tied)
+    return Scored.by_parts(NAME, overall, given, named, missing, over(COUNTS, have), unparsed=unparsed, unpaired=unpaired)
 
 
 def _prompts(items: Iterable[Tied], *, reference: bool) -> set[int | str]:

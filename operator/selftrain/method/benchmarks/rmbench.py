@@ -7,7 +7,7 @@ diagonal the right answer is the fancier one (easy), above it the plainer (hard)
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from selftrain.method.benchmarks.score import Score, Scored, mean, short, weighted
+from selftrain.method.benchmarks.score import Score, Scored, mean, over, short, weighted
 
 NAME = "rm-bench"
 COUNTS = {"chat": 129, "math": 529, "code": 228, "safety": 284 + 157}
@@ -58,8 +58,8 @@ def score(rows: Iterable[Row]) -> Scored:
     parts = {name: _even(levels.values(), len(present[name])) for name, levels in cells.items()}
     levels = {level: _even((by_level[level] for by_level in cells.values()), len(items)) for level in LEVELS}
     overall = _even(parts.values(), len(items)) if len(parts) == len(DOMAINS) else None
-    missing = short(COUNTS, {name: len(found) for name, found in present.items()})
-    return Scored.by_parts(NAME, overall, len(items), parts | levels, missing)
+    have = {name: len(found) for name, found in present.items()}
+    return Scored.by_parts(NAME, overall, len(items), parts | levels, short(COUNTS, have), over(COUNTS, have))
 
 
 def _level(rows: Sequence[Row], level: str) -> Score:

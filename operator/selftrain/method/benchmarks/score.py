@@ -53,9 +53,10 @@ class Scored:
         count: int,
         parts: Mapping[str, Score],
         missing: Mapping[str, int | str],
+        surplus: Mapping[str, int],
         **more: object,
     ) -> "Scored":
-        """A benchmark whose parts are plain scores. `missing` says what its published items are short of."""
+        """A benchmark whose parts are plain scores. `missing` and `surplus` say where there are fewer or more items than are published."""
         return cls(
             benchmark, overall, count,
             {name: found.value for name, found in parts.items()},
@@ -63,8 +64,9 @@ class Scored:
                 "counts": {name: found.count for name, found in parts.items()},
                 "intervals": {name: list(found.interval) for name, found in parts.items()},
                 **more,
-                "complete": not missing,
+                "complete": not missing and not surplus,
                 "missing": missing,
+                "surplus": surplus,
             },
         )  # fmt: skip
 
@@ -134,6 +136,11 @@ def weighted(scores: Iterable[tuple[float, Score]]) -> Score:
 def short(counts: Mapping[str, int], have: Mapping[str, int]) -> dict[str, int]:
     """How many items are missing from each part that has too few."""
     return {name: count - have.get(name, 0) for name, count in counts.items() if have.get(name, 0) < count}
+
+
+def over(counts: Mapping[str, int], have: Mapping[str, int]) -> dict[str, int]:
+    """How many items each part has beyond those that are published, as another split or version of the benchmark would have."""
+    return {name: have[name] - count for name, count in counts.items() if have.get(name, 0) > count}
 
 
 NOTHING = Score(0.0, 0, 0.0)
