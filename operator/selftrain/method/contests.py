@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
     right: bool
     """The right answers alone come first."""
     decided: bool
-    """At least one judgment had a verdict."""
+    """At least one judgment had a verdict; of ratings, all had: an answer without one is neither better nor worse than another."""
     ratings: Sequence[float] = ()
     """Of the right answers and then of the wrong ones; points in a tournament."""
     says_a: bool = False
@@ -124,16 +124,17 @@ def outcome(said: Said) -> Outcome:
         [(position, votes)] = said.items()
         winner = majority(votes)
         return Outcome(ranked(position, winner), winner == position, winner is not None, says_a=winner == Verdict.A)
-    decided = any(vote is not None for votes in said.values() for vote in votes)
-    by_name = _points(said) if " " in next(iter(said)) else {name: _mean(votes) for name, votes in said.items()}
-    return compared(by_name, decided=decided)
+    if " " in next(iter(said)):
+        return compared(_points(said), decided=any(vote is not None for votes in said.values() for vote in votes))
+    ratings = {name: _mean(votes) for name, votes in said.items()}
+    return compared(ratings, decided=NO_RATING not in ratings.values())
 
 
 def compared(by_name: Mapping[str, float], *, decided: bool) -> Outcome:
     """The outcome of ratings, points or lengths."""
     right = [value for name, value in by_name.items() if name.startswith("right")]
     wrong = [value for name, value in by_name.items() if not name.startswith("right")]
-    return Outcome(rated([*right, *wrong]), min(right) > max(wrong), decided, [*right, *wrong])
+    return Outcome(rated([*right, *wrong]), decided and min(right) > max(wrong), decided, [*right, *wrong])
 
 
 def _points(said: Said) -> dict[str, float]:

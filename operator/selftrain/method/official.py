@@ -33,7 +33,7 @@ def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str,
 
 
 def official_of_contests(layout: PairFormat, decided: Sequence[tuple[Contest, Outcome]]) -> Official | None:
-    """The same of ratings, and of items with more than two answers. Two equal ratings are no verdict; RM-Bench calls them a loss."""
+    """The same of ratings, and of items with more than two answers. Equal ratings, and one alone, are no verdict; to RM-Bench a loss."""
     match layout:
         case PairFormat.REWARDBENCH2:
             best = [rewardbench2.Best(contest.subset, own.worth) for contest, own in decided if contest.subset != rewardbench2.TIES]
@@ -58,7 +58,7 @@ def _tied(contest: Contest, own: Outcome) -> rewardbench2.Tied:
 
 def _both_alike(part: str, own: Outcome) -> judgebench.Row:
     """Ratings know no order, so both orders are decided alike; where neither answer is rated higher there is no decision."""
-    decision = SAID[own.right] if own.worth in (0, 1) else None
+    decision = SAID[own.right] if own.decided and own.worth in (0, 1) else None
     return judgebench.Row(part, "A>B", decision, decision and judgebench.FLIPPED[decision])
 
 

@@ -81,8 +81,10 @@ def test_pairs_need_one_prompt_alone() -> None:
         ({"right-1": ["7"], "wrong-1": ["6"], "wrong-2": ["1"]}, 1, True, True),
         ({"right-1": ["7"], "wrong-1": ["7"], "wrong-2": ["1"]}, 0.5, False, True),  # a shared first place
         ({"right-1": ["6", "7"], "wrong-1": ["6", "6"], "wrong-2": ["1", "2"]}, 1, True, True),  # means
-        ({"right-1": ["6", None], "wrong-1": ["5", "6"], "wrong-2": [None, None]}, 1, True, True),  # of those that were parsed
-        ({"right-1": [None], "wrong-1": ["1"], "wrong-2": [None]}, 0, False, True),
+        ({"right-1": ["6", None], "wrong-1": ["5", "6"], "wrong-2": ["2", None]}, 1, True, True),  # of those that were parsed
+        ({"right-1": ["6"], "wrong-1": ["5"], "wrong-2": [None]}, 1, False, False),  # worth as RewardBench 2 has it
+        ({"right-1": ["6"], "wrong-1": [None]}, 1, False, False),
+        ({"right-1": [None], "wrong-1": ["1"], "wrong-2": [None]}, 0, False, False),
         ({"right-1": [None], "wrong-1": [None]}, 0.25, False, False),
         ({"right-1 wrong-1": ["A"], "wrong-1 right-1": ["B"]}, 1, True, True),
         ({"right-1 wrong-1": ["A"], "wrong-1 right-1": ["A"]}, 0.5, False, True),
@@ -143,8 +145,8 @@ def test_a_pair_whose_answers_are_rated_alone() -> None:
     sides = [("9", "2"), ("2", "9"), ("5", "5"), ("5", "none"), ("none", "5"), ("none", "none")]
     pairs = [rated_pair(f"{number}", "s" if number else None, *both) for number, both in enumerate(sides)]
     told = judged(Mode.RATING, by_text, *pairs, layout=PairFormat.PAIRS)
-    assert (told.overall.correct, told.overall.total, told.overall.unparsed, told.overall.effective) == (2, 6, 1, None)
-    assert {name: (part.correct, part.total) for name, part in told.parts.items()} == {"s": (1, 5)}
+    assert (told.overall.correct, told.overall.total, told.overall.unparsed, told.overall.effective) == (1, 6, 3, None)
+    assert {name: (part.correct, part.total) for name, part in told.parts.items()} == {"s": (0, 5)}
     assert (told.official, told.always_a.correct) == (None, 0)
     assert told.random == pytest.approx(6 * (1 - 0.1) / 2), "of ten ratings the same two are drawn once in ten"
     assert told.longer_wins.correct == 1, "of none and 5 the former"

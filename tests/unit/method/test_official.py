@@ -93,13 +93,13 @@ RATED = {"right": ("9", "2"), "wrong": ("2", "9"), "tie": ("5", "5"), "none": (N
 @pytest.mark.parametrize(
     ("layout", "names", "subset", "worth"),
     [
-        (PairFormat.REWARDBENCH, ["1"], "hep-go", {"right": 1, "wrong": 0, "tie": 0.5, "none": 0.5, "half": 1}),
-        (PairFormat.JUDGEBENCH, ["1"], "mmlu-pro", {"right": 1, "wrong": 0, "tie": 0, "none": 0, "half": 1}),
+        (PairFormat.REWARDBENCH, ["1"], "hep-go", {"right": 1, "wrong": 0, "tie": 0.5, "none": 0.5, "half": 0.5}),
+        (PairFormat.JUDGEBENCH, ["1"], "mmlu-pro", {"right": 1, "wrong": 0, "tie": 0, "none": 0, "half": 0}),
         (
             PairFormat.RM_BENCH,
             [rmbench.cell_name("chat/1", i, j) for i in rmbench.STYLES for j in rmbench.STYLES],
             "chat",
-            {"right": 1, "wrong": 0, "tie": 0, "none": 0, "half": 1},
+            {"right": 1, "wrong": 0, "tie": 0, "none": 0, "half": 0},
         ),
         (PairFormat.HELPSTEER2, ["1"], "", {}),
     ],
@@ -107,7 +107,10 @@ RATED = {"right": ("9", "2"), "wrong": ("2", "9"), "tie": ("5", "5"), "none": (N
 def test_ratings_are_scored_as_the_benchmark_scores_its_own(
     layout: PairFormat, names: list[str], subset: str, worth: Mapping[str, float]
 ) -> None:
-    """JudgeBench and RM-Bench have scores of single answers too, and count equal ones as wrong; RewardBench's half is for no verdict."""
+    """JudgeBench and RM-Bench have scores of single answers too, and count equal ones as wrong; RewardBench's half is for no verdict.
+
+    That is what its code gives a pair of which one rating is missing ("error" in run_judge_ratings), or whose ratings are equal.
+    """
     for case, (chosen, rejected) in RATED.items():
         own = outcome({"right-1": [chosen], "wrong-1": [rejected]})
         told = official_of_contests(layout, [(Contest(name, subset, "x?", ("r",), ("w",)), own) for name in names])
