@@ -50,6 +50,8 @@ class Drop(StrEnum):
 
     TIE = "tie"
     """generate, evaluate: people call neither answer of a pair better"""
+    NO_EXPERT = "no-expert"
+    """evaluate: a vote of MT-Bench that none of its experts gave; its code counts those of its authors and of models apart"""
     NO_TEXT = "no-text"
     """instructions: the field is missing or empty, or what is said is not text alone"""
     MULTI_TURN = "multi-turn"

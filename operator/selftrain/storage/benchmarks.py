@@ -39,7 +39,8 @@ def read_benchmark(
     known, counted = LAYOUTS[layout], Counter[Drop]() if drops is None else drops
     rows = known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional))
     kept = _kept(rows, counted)
-    return _distinct(path, ((place, pair["id"], pair) for place, pair in (kept if published else _different(kept))))
+    pairs = list(kept if published else _different(kept))
+    return _distinct(path, _some(path, pairs, counted, "scored"))
 
 
 def read_labelled(path: Path, layout: PairFormat, limit: int | None, drops: Counter[Drop]) -> list[HeldOut]:
@@ -49,11 +50,16 @@ def read_labelled(path: Path, layout: PairFormat, limit: int | None, drops: Coun
     """
     known = LAYOUTS[layout]
     rows = known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional))
-    pairs = list(islice(_kept(_with_equal_ones_dropped(rows), drops), limit))
+    pairs = islice(_kept(_with_equal_ones_dropped(rows), drops), limit)
+    return _distinct(path, _some(path, list(pairs), drops, "learnt from"))
+
+
+def _some(path: Path, pairs: Sequence[tuple[str, HeldOut]], drops: Counter[Drop], what: str) -> Iterator[tuple[str, str, HeldOut]]:
+    """Their places, ids and themselves. If all are dropped, nothing can be done with the file."""
     if drops and not pairs:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
-        raise bad(path.name, f"none of its {sum(drops.values())} pairs can be learnt from ({reasons})")
-    return _distinct(path, ((place, pair["id"], pair) for place, pair in pairs))
+        raise bad(path.name, f"none of its {sum(drops.values())} pairs can be {what} ({reasons})")
+    return ((place, pair["id"], pair) for place, pair in pairs)
 
 
 def _with_equal_ones_dropped(rows: Iterable[tuple[str, HeldOut | Drop]]) -> Iterator[tuple[str, HeldOut | Drop]]:

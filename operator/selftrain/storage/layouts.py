@@ -16,6 +16,7 @@ from selftrain.method.pairs import HeldOut
 from selftrain.storage.files import Placed, invalid, utf8
 
 PPE_RESPONSES = tuple(f"response_{number}" for number in range(1, 33))
+VOTE_COLUMNS = ("question_id", "model_a", "model_b", "winner", "judge", "conversation_a", "conversation_b", "turn")
 CONTEST_COLUMNS = ("id", "prompt", "chosen", "rejected", "subset")
 
 
@@ -108,10 +109,14 @@ def _helpsteer2(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut | Drop]]:
         )  # fmt: skip
 
 
-def _mt_bench(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
-    """Every row is one person's vote; the votes on the same two models' answers in the same turn are one pair."""
+def _mt_bench(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut | Drop]]:
+    """Every row is one vote; experts' votes on the same two models' answers in the same turn are one pair."""
     found: dict[tuple[str, int, frozenset[str]], tuple[str, Mapping[str, Any], list[str]]] = {}
     for place, row in rows:
+        judge = row.get("judge")  # a model and its prompt are a list
+        if isinstance(judge, list) or not mtbench.is_expert(_text(row, "judge", place)):
+            yield place, Drop.NO_EXPERT
+            continue
         turn, models = row.get("turn"), {side: _text(row, side, place) for side in ("model_a", "model_b")}
         if not _whole(turn) or turn not in mtbench.TURNS:
             raise bad(place, f"turn is {turn!r}, not the whole number 1 or 2")
@@ -273,7 +278,7 @@ LAYOUTS = {
     PairFormat.JUDGEBENCH: Layout(("pair_id", "source", "question", "response_A", "response_B", "label"), _judgebench),
     PairFormat.RM_BENCH: Layout(("id", "prompt", "chosen", "rejected", "domain"), _rmbench),
     PairFormat.HELPSTEER2: Layout(("prompt", "response", "helpfulness"), _helpsteer2),
-    PairFormat.MT_BENCH: Layout(("question_id", "model_a", "model_b", "winner", "conversation_a", "conversation_b", "turn"), _mt_bench),
+    PairFormat.MT_BENCH: Layout(VOTE_COLUMNS, _mt_bench),
     PairFormat.PPE: Layout(("question_id", "prompt", "response_1", "response_2", "winner", "language"), _ppe),
     PairFormat.PPE_CORRECTNESS: Layout(("question_id", "prompt", "scores", "sampled_conflict_pairs"), _ppe_correctness, PPE_RESPONSES),
 }

@@ -218,6 +218,18 @@ def test_votes_on_the_same_answers_are_one_pair(tmp_path: Path, write: Writer) -
     assert has_winner(second)
 
 
+def test_votes_of_authors_and_models_are_not_peoples(tmp_path: Path) -> None:
+    """FastChat counts them apart, so they neither agree with a judge nor decide which answer is the better one."""
+    others = [VOTE | {"winner": "model_a", "judge": judge} for judge in ("author_0", "author_2", ["gpt-4", "pair-v2"])]
+    path = as_lines(tmp_path / "file", [VOTE, *others])
+    drops: Counter[Drop] = Counter()
+    [pair] = read_benchmark(path, PairFormat.MT_BENCH, drops)
+    assert (pair["chosen"], pair["people"]) == ("n1", ["chosen"])
+    assert drops == {Drop.NO_EXPERT: 3}
+    with pytest.raises(UserError, match=r"none of its 3 pairs can be scored \(3 no-expert\)"):
+        read_benchmark(as_lines(tmp_path / "others", others), PairFormat.MT_BENCH)
+
+
 @pytest.mark.parametrize("winners", [["tie"], ["model_a", "model_b"], ["tie", "tie", "model_a", "model_b"]])
 def test_where_people_disagree_there_is_no_winner(tmp_path: Path, winners: list[str]) -> None:
     [pair] = read_benchmark(as_lines(tmp_path / "file", [VOTE | {"winner": winner} for winner in winners]), PairFormat.MT_BENCH)
@@ -236,6 +248,7 @@ def test_where_people_disagree_there_is_no_winner(tmp_path: Path, winners: list[
         ({"conversation_a": said("q1", " ")}, "line 1, conversation_a: column content has no text"),
         ({"question_id": None}, "line 1: column question_id"),
         ({"question_id": True}, "line 1: column question_id"),
+        ({"judge": None}, "line 1: column judge has no text"),
     ],
 )
 def test_votes_that_cannot_be_counted_are_named(tmp_path: Path, change: Row, says: str) -> None:

@@ -32,6 +32,11 @@ def turn_of(part: str) -> int:
     return int(part.removeprefix("turn "))
 
 
+def is_expert(judge: str) -> bool:
+    """Whether a vote counts as people's: get_judge_name keeps those of authors, and models', apart."""
+    return judge.startswith("expert")
+
+
 def score(rows: Iterable[Row]) -> Scored:
     """Agreed and total votes of people, by turn, with ties counted as a verdict and with all ties left out. Overall is with ties.
 
