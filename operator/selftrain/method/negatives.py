@@ -8,7 +8,7 @@ from math import log
 from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop
 from selftrain.api.seeds import SEEDS, seed_of
-from selftrain.method.pairs import Written, check_answer, normal
+from selftrain.method.pairs import Written, bare, check_answer
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ def agree(answers: Sequence[Written]) -> Agreement | Drop:
     whole = [answer for answer in answers if check_answer(answer) is None]
     if not whole:
         return check_answer(answers[0]) or Drop.EMPTY_ANSWER
-    counts = Counter(normal(answer.text) for answer in whole)
+    counts = Counter(bare(answer.text) for answer in whole)
     [(most, votes)] = counts.most_common(1)
     if 1 < votes <= len(whole) / 2:
         return Drop.NO_MAJORITY
-    chosen = next(answer for answer in whole if normal(answer.text) == most)
+    chosen = next(answer for answer in whole if bare(answer.text) == most)
     if votes == 1 < len(whole):
         return Agreement(chosen, (), Drop.NO_MAJORITY)
-    return Agreement(chosen, tuple(answer for answer in whole if normal(answer.text) != most), Drop.UNANIMOUS)
+    return Agreement(chosen, tuple(answer for answer in whole if bare(answer.text) != most), Drop.UNANIMOUS)
 
 
 def disagreeing(agreement: Agreement, seed: int, instruction: str) -> str | None:

@@ -1,5 +1,6 @@
 """A pair: the answer to the instruction, and one that is worse by construction."""
 
+import re
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -8,6 +9,10 @@ from selftrain.api.records import Drop, Order
 from selftrain.method.rewriting import parse_rewritten
 from selftrain.method.variation import parse_variation
 
+MARK = r"*`$\"'\u00ab\u00bb\u2018\u2019\u201c\u201d"
+MARKS = re.compile(rf"(?<![\w{MARK}])[{MARK}]+|[{MARK}]++(?!\w)|\\[()\[\]]")
+"""Markdown, LaTeX and quotes around words; 2**3 and it's have none."""
+BOXED = re.compile(r"\\(?:boxed|text|mathrm)\{([^{}]*)\}")
 LABELLED = "labelled"
 """The kind of pairs that were not made here."""
 
@@ -58,9 +63,9 @@ def build_pair(instruction: str, answer: Written, variation: Written) -> Pair | 
     chosen, varied = answer.text.strip(), parse_variation(variation.text)
     if isinstance(varied, Drop):
         return varied
-    if _same(varied.instruction, instruction):
+    if normal(varied.instruction) == normal(instruction):
         return Drop.SAME_INSTRUCTION
-    if _same(varied.answer, chosen):
+    if bare(varied.answer) == bare(chosen):
         return Drop.SAME_ANSWER
     return Pair(chosen, varied.answer, NegativeKind.VARIATION, varied.instruction)
 
@@ -74,8 +79,9 @@ def build_rewritten(kind: NegativeKind, answer: Written, rewritten: Written) -> 
 
 
 def build_worse(kind: NegativeKind, chosen: str, worse: str) -> Pair | Drop:
-    """The pair of two answers to the same instruction, unless they are equal."""
-    return Drop.SAME_ANSWER if _same(worse, chosen) else Pair(chosen, worse, kind)
+    """The pair of two answers to the same instruction, unless they are equal. How an answer is written may be a constraint."""
+    form = normal if kind is NegativeKind.CONSTRAINT else bare
+    return Drop.SAME_ANSWER if form(worse) == form(chosen) else Pair(chosen, worse, kind)
 
 
 def shown(instruction: str, chosen: str, rejected: str, order: Order) -> dict[str, str]:
@@ -91,9 +97,11 @@ def has_winner(pair: HeldOut) -> bool:
 
 
 def normal(text: str) -> str:
-    """The text without what does not count when answers are compared: case and spacing."""
+    """The text without what does not count when texts are compared: case and spacing."""
     return " ".join(text.casefold().split())
 
 
-def _same(one: str, other: str) -> bool:
-    return normal(one) == normal(other)
+def bare(answer: str) -> str:
+    """The answer without how it is written: "**Paris**." and "paris" say the same, and neither is worse than the other."""
+    plain = normal(answer)
+    return MARKS.sub("", BOXED.sub(r"\1", plain)).rstrip(" .!,;:") or plain

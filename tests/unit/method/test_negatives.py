@@ -31,6 +31,28 @@ def test_what_most_answers_say() -> None:
 
 
 @pytest.mark.parametrize(
+    "texts",
+    [
+        ["Paris", "Paris.", "**Paris**", "\u201cparis\u201d", "`Paris`!"],
+        ["42", "$42$", "\\boxed{42}", "\\(42\\)", "*42*."],
+        ["It's 2**3", "\u201cIt's 2**3.\u201d"],
+    ],
+)
+def test_answers_that_only_look_different_agree(texts: list[str]) -> None:
+    """None of them can be the worse answer of a pair."""
+    found = agree(said(*texts))
+    assert isinstance(found, Agreement)
+    assert (found.chosen.text, found.others, found.lacking) == (texts[0], (), Drop.UNANIMOUS)
+
+
+@pytest.mark.parametrize(("one", "other"), [("5", "-5"), ("5", ".5"), ("2**3", "23"), ("it's", "its"), ("a, b", "a, b, c"), ("...", "!")])
+def test_answers_that_differ_do_not_agree(one: str, other: str) -> None:
+    found = agree(said(one, one, other))
+    assert isinstance(found, Agreement)
+    assert [answer.text for answer in found.others] == [other]
+
+
+@pytest.mark.parametrize(
     ("answers", "result"),
     [
         (said("one"), Agreement(said("one")[0], (), Drop.UNANIMOUS)),

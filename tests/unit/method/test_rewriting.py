@@ -29,6 +29,15 @@ def test_reasons_against_a_rewritten_answer(completion: Written, reason: Drop) -
     assert build_rewritten(NegativeKind.ERROR, ANSWER, completion) is reason
 
 
+def test_how_an_answer_is_written_may_be_its_constraint() -> None:
+    """Else an answer that only looks different is the same one."""
+    rewritten = Written("<answer>**4 plums cost 2**</answer>", whole=True)
+    assert build_rewritten(NegativeKind.ERROR, ANSWER, rewritten) is Drop.SAME_ANSWER
+    assert build_rewritten(NegativeKind.CONSTRAINT, ANSWER, rewritten) == Pair(
+        "4 plums cost 2.", "**4 plums cost 2**", NegativeKind.CONSTRAINT
+    )
+
+
 @pytest.mark.parametrize("text", [GOOD, f"I changed the price:\n{GOOD}\nThe price is wrong now.", f"<instruction>Add.</instruction>{GOOD}"])
 def test_what_stands_around_the_block_is_ignored(text: str) -> None:
     assert parse_rewritten(text) == "4 plums cost 3."
