@@ -6,6 +6,7 @@ from typing import Any
 from helpers.bench import Bench, manifest, rows
 from helpers.files import as_lines
 from helpers.fixtures import MICRO
+from helpers.published import VOTE
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
 from selftrain.method.pairs import HeldOut
@@ -102,7 +103,7 @@ def test_people_without_a_winner_count_for_the_agreement_alone(bench: Bench) -> 
     bench.engine.say = lambda _text, _seed: "[[A]]"
     said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     votes = [
-        {"question_id": n, "model_a": "m", "model_b": "n", "winner": winner, "turn": 1, "conversation_a": said, "conversation_b": said}
+        VOTE | {"question_id": n, "winner": winner, "conversation_a": said, "conversation_b": said}
         for n, winner in ((1, "model_a"), (1, "model_a"), (2, "model_a"), (2, "model_b"), (2, "tie"))
     ]
     uri = f"file://{as_lines(bench.folder / 'votes.jsonl', votes)}"
