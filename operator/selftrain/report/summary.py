@@ -171,11 +171,12 @@ def against_seed(store: ObjectStore, spec: Spec, seed: Manifest, judge: Manifest
 
 
 def paired_by_item(spec: Spec, ours: Hits, theirs: Hits, benchmark: str | None = None) -> Paired:
-    """One judge against another on the same items, of one benchmark or of all."""
-    layouts = {entry.name: entry.format for entry in spec.evaluate.benchmarks}
+    """One judge against another on the same items, of one benchmark or of all. Benchmarks of one file have the same items."""
+    entries = {entry.name: entry for entry in spec.evaluate.benchmarks}
     common = [key for key in theirs.keys() & ours.keys() if benchmark in (None, key[0])]
     return paired(
-        ((name, item_of(layouts[name], pair)), ours[name, pair, order], theirs[name, pair, order]) for name, pair, order in common
+        ((entries[name].uri, item_of(entries[name].format, pair)), ours[name, pair, order], theirs[name, pair, order])
+        for name, pair, order in common
     )
 
 

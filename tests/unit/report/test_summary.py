@@ -23,7 +23,7 @@ SPEC = {
     "model": {"uri": "s3://bucket/model"},
     "store": {"uri": "s3://bucket/runs"},
     "instructions": {"uri": "s3://bucket/i.jsonl"},
-    "evaluate": {"benchmarks": [{"name": name, "uri": "s3://bucket/b.jsonl"} for name in ("near", "far")]},
+    "evaluate": {"benchmarks": [{"name": name, "uri": f"s3://bucket/{name}.jsonl"} for name in ("near", "far")]},
 }
 INSTRUCTIONS = {"uri": "s3://bucket/i.jsonl", "validation": 3}
 LAYOUT = Layout("default", "small", "local")
@@ -121,6 +121,17 @@ def test_every_judge_is_compared_with_the_seed_on_every_benchmark(store: FolderS
         {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": nothing},
         {"near": {"wins": 2, "losses": 0, "p": 0.5}, "far": {"wins": 0, "losses": 1, "p": 1.0}},
     ], "a pair of which both orders are lost is lost once"
+
+
+def test_a_file_that_is_asked_about_twice_has_its_items_once(tmp_path: Path) -> None:
+    """As for one vote and for many. Over all benchmarks a pair that is won in both is won once."""
+    twice = a_run(evaluate={"benchmarks": [{"name": name, "uri": "s3://bucket/near.jsonl"} for name in ("near", "again")]})
+    store = FolderStore(tmp_path)
+    for iteration, right in ((0, False), (1, True)):
+        examined(store, tmp_path, iteration, {name: [right] * 5 for name in ("near", "again")})
+    summary = summarize(twice, store)
+    assert summary["paired"] == {"wins": 5, "losses": 0, "p": 2 / 2**5}
+    assert [score["paired"]["wins"] for score in summary["iterations"][1]["benchmarks"]] == [5, 5]
 
 
 def test_the_seeds_votes_are_a_judge_of_their_own(store: FolderStore) -> None:
