@@ -148,8 +148,13 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
 
 
 def _request(context: Context, sampler: Sampler, templates: Mapping[str, Template], ask: Asked) -> Request:
-    seed = seed_of(context.work.spec.seed, "evaluate", context.work.iteration, ask.exam.name, ask.item, ask.question.key)
+    seed = seed_of(context.work.spec.seed, "evaluate", context.work.iteration, ask.exam.name, *_name(ask))
     settings = context.work.spec.evaluate
     # One vote is greedy (paper, single judgment); more are sampled.
     sampling = Sampling.greedy(settings) if ask.votes == 1 else Sampling.drawn(settings, ask.votes)
     return sampler.request(templates[ask.question.prompt], ask.question.values, seed, sampling)
+
+
+def _name(ask: Asked) -> Iterable[str]:
+    """What is asked. An answer that is rated is named by its text, so that in each shard that shows it it is rated alike."""
+    return ask.question.values.values() if ask.question.prompt == "rating" else (ask.item, ask.question.key)

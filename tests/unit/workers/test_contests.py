@@ -10,6 +10,7 @@ from helpers.fixtures import MICRO
 from selftrain.api.pair_files import Mode
 from selftrain.api.records import Frozen, Overlap
 from selftrain.api.stages import Stage
+from selftrain.method.benchmarks import rmbench
 from selftrain.method.contests import by_chance
 from selftrain.report.summary import hits
 from selftrain.workers import evaluate, preflight
@@ -84,6 +85,23 @@ def test_an_answer_that_several_pairs_show_is_rated_once(bench: Bench, votes: in
     assert styled.official is not None
     assert [styled.official.parts[level] for level in ("easy", "normal", "hard")] == pytest.approx([1, 1, 2 / 3])
     assert sum(hits(context.store, manifest(context)).values()) == 4 * 8
+
+
+def test_an_answer_is_rated_alike_in_each_shard_that_shows_it(bench: Bench) -> None:
+    """Five shards of 36 pairs tear items apart. A judge whose words hang on the seed alone says the same of an answer."""
+    bench.engine.say = lambda _text, seed: f"So, [[{1 + seed % 10}]]."
+    entry = {"name": "styled", "uri": f"file://{as_lines(bench.folder / 'styled.jsonl', STYLED)}", "format": "rm-bench", "mode": "rating"}
+    spec = {"shards": 5, "maxTokens": 64, "majorityOf": 1, "benchmarks": [{**entry, "votes": 3}]}
+    context = bench.context(Stage.EVALUATE, iteration=0, evaluate=spec)
+    evaluate.run(context, bench.load)
+    assert len(bench.engine.asked) > 4 * 6
+    said: dict[tuple[str, int], set[str]] = {}
+    for row in rows(context):
+        item, i, j = rmbench.cell_of(row["pair_id"])
+        answer = f"{item} right {i}" if row["order"] == "right-1" else f"{item} wrong {j}"
+        said.setdefault((answer, row["sample"]), set()).add(row["verdict"])
+    assert len(said) == 4 * 6 * 3
+    assert {len(verdicts) for verdicts in said.values()} == {1}
 
 
 def test_votes_and_prompts_that_do_not_fit_count_for_many_answers_too(bench: Bench) -> None:
