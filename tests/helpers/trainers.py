@@ -15,7 +15,13 @@ BETA, NLL_SCALE = 0.1, 1.5
 def example(i):
     text = " ".join(WORDS[(i * k + k) % len(WORDS)] for k in range(5 + i % 40))
     messages = [{"role": "user", "content": text}]
-    return {"pair_id": str(i), "order": "AB", "sample": 0, "messages": messages, "completion": f"{text[:60]} [[{'AB'[i % 2]}]]"}
+    return {
+        "pair_id": str(i),
+        "order": ("AB", "BA")[i % 2],
+        "sample": 0,
+        "messages": messages,
+        "completion": f"{text[:60]} [[{'AB'[i % 2]}]]",
+    }
 
 
 def trainer_of(settings=SETTINGS, *, bf16=True, folder=MODEL):

@@ -95,13 +95,13 @@ class Drop(StrEnum):
     LOW_PASS_RATE = "low-pass-rate"  # noqa: S105 - no password
     """select: right, but too few judgments of the ordered pair were"""
     MIRROR_NOT_KEPT = "mirror-not-kept"
-    """select: right, but the pair was not judged right in the other order"""
+    """select: right, but the pair was not judged right in the other order; train: the other order does not fit"""
     NO_CONTRAST = "no-contrast"
     """select: all judgments of the ordered pair are right, or none is"""
     NOT_DRAWN = "not-drawn"
     """select: right, but another right judgment of the ordered pair was drawn"""
     UNBALANCED = "unbalanced"
-    """select: drawn, but its verdict was in the majority"""
+    """select: drawn, but its verdict was in the majority; train: it is since examples that do not fit are left out"""
     NOT_MIXED = "not-mixed"
     """select: drawn, but there are enough of its source for labelled.share"""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from selftrain.api.records import Drop, Manifest, Part
+from selftrain.api.records import Manifest, Part
 from selftrain.storage.commit import commit
 from selftrain.storage.digests import file_digest, is_model_file
 from selftrain.storage.models import INDEX
@@ -68,7 +68,7 @@ def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: 
         inputs=order.inputs,
         parts=parts,
         counts={"examples": corpus.count, "updates": progress.steps, "judgment tokens": corpus.better(range(corpus.count))},
-        drops={Drop.TOO_LONG: corpus.dropped} if corpus.dropped else {},
+        drops=corpus.drops,
         seconds=round(progress.seconds * work.spec.train.nodes, 3),
         tokens=progress.tokens,
         software={name: version(name) for name in SOFTWARE},

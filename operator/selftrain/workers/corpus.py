@@ -1,7 +1,8 @@
 """The training set as token ids on disk: encoded once a pod, read by all of its ranks through the page cache."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +14,15 @@ import pyarrow.parquet as pq
 
 from selftrain.api.conditions import REASONS, Reason
 from selftrain.api.errors import UserError
+from selftrain.api.records import Drop
+from selftrain.method.balance import Prompt, left_out
 from selftrain.workers.chat import encode_example, load_tokenizer
+from selftrain.workers.order import Selected
 from selftrain.workers.rows import READ_BATCH
 
-TOKENS, EXAMPLES = "tokens.bin", "examples.json"
+TOKENS, ENCODED, EXAMPLES = "tokens.bin", "encoded.bin", "examples.json"
+Sizes = list[tuple[int, int]]
+"""Tokens of each sequence of an example: of its prompt alone, and of all."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,8 @@ class Corpus:
     prompts: list[int]
     lengths: list[int]
     contrasts: bool
-    dropped: int
-    """Examples that were too long."""
+    drops: dict[Drop, int]
+    """Examples that were left out."""
 
     @cached_property
     def starts(self) -> list[int]:
@@ -62,42 +68,66 @@ class Corpus:
         return sum(self.sizes[example] for example in examples)
 
 
-def write_corpus(model: Path, tables: Sequence[Path], limit: int, folder: Path, *, contrasts: bool) -> Corpus:
-    """Encode the examples of Parquet tables (columns messages, completion, and for contrasts rejected).
+def write_corpus(
+    model: Path, tables: Sequence[Path], limit: int, folder: Path, *, contrasts: bool, selected: Selected | None = None
+) -> Corpus:
+    """Encode the examples of Parquet tables (columns of EXAMPLES).
 
-    Those with more than `limit` tokens in a sequence are left out.
+    Those with more than `limit` tokens in a sequence are left out. What was selected in a run stays even: others go with them.
     """
-    tokenizer = load_tokenizer(model)
-    prompts: list[int] = []
-    lengths: list[int] = []
-    dropped = 0
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / TOKENS).open("wb") as file:
+    sizes, shown = _encode(model, tables, folder / ENCODED, contrasts=contrasts)
+    unfit = {number for number, found in enumerate(sizes) if any(length > limit for _, length in found)}
+    drops = dict.fromkeys(unfit, Drop.TOO_LONG) if selected is None else left_out(shown, unfit, mirrored=selected.mirrored)
+    if len(drops) == len(sizes):
+        message = f"{len(unfit)} of {len(sizes)} training examples do not fit in {limit} tokens, and none is left"
+        raise UserError(Reason.SEQUENCE_TOO_LONG, message, REASONS[Reason.SEQUENCE_TOO_LONG][1])
+    _keep(folder, sizes, drops)
+    kept = [size for number, found in enumerate(sizes) if number not in drops for size in found]
+    examples = {"prompts": [prompt for prompt, _ in kept], "lengths": [length for _, length in kept], "contrasts": contrasts}
+    (folder / EXAMPLES).write_text(json.dumps({**examples, "drops": Counter(drops.values())}))
+    return read_corpus(folder)
+
+
+def _encode(model: Path, tables: Sequence[Path], path: Path, *, contrasts: bool) -> tuple[list[Sizes], list[Prompt]]:
+    """The tokens of all examples in one file; the sizes of each one's sequences, and what it shows."""
+    tokenizer = load_tokenizer(model)
+    sizes: list[Sizes] = []
+    shown: list[Prompt] = []
+    with path.open("wb") as file:
         for row in _rows(tables, contrasts=contrasts):
             completions = (row["completion"], row["rejected"]) if contrasts else (row["completion"],)
             encoded = [encode_example(tokenizer, row["messages"], completion) for completion in completions]
-            if any(len(prompt) + len(answer) > limit for prompt, answer in encoded):
-                dropped += 1
-                continue
+            sizes.append([(len(prompt), len(prompt) + len(answer)) for prompt, answer in encoded])
+            shown.append((row["pair_id"], row["order"]))
             for prompt, answer in encoded:
                 file.write(np.array([*prompt, *answer], dtype=np.int32).tobytes())
-                prompts.append(len(prompt))
-                lengths.append(len(prompt) + len(answer))
-    if not lengths:
-        message = f"none of {dropped} training examples fits in {limit} tokens"
-        raise UserError(Reason.SEQUENCE_TOO_LONG, message, REASONS[Reason.SEQUENCE_TOO_LONG][1])
-    (folder / EXAMPLES).write_text(json.dumps({"prompts": prompts, "lengths": lengths, "contrasts": contrasts, "dropped": dropped}))
-    return read_corpus(folder)
+    return sizes, shown
+
+
+def _keep(folder: Path, sizes: Sequence[Sizes], drops: Collection[int]) -> None:
+    """Move the tokens to their place, without those of dropped examples."""
+    if drops:
+        ends = np.cumsum([sum(length for _, length in found) for found in sizes]).tolist()
+        tokens = np.memmap(folder / ENCODED, dtype=np.int32, mode="r")
+        with (folder / TOKENS).open("wb") as file:
+            for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+                if number not in drops:
+                    file.write(tokens[start:end].tobytes())
+        (folder / ENCODED).unlink()
+    else:
+        (folder / ENCODED).rename(folder / TOKENS)
 
 
 def read_corpus(folder: Path) -> Corpus:
     """A corpus that was written before. Its tokens stay on disk."""
     examples = json.loads((folder / EXAMPLES).read_text())
+    examples["drops"] = {Drop(reason): count for reason, count in examples["drops"].items()}
     return Corpus(np.memmap(folder / TOKENS, dtype=np.int32, mode="r"), **examples)
 
 
 def _rows(tables: Sequence[Path], *, contrasts: bool) -> Iterator[Mapping[str, Any]]:
-    columns = ["messages", "completion", *(["rejected"] if contrasts else [])]
+    columns = ["pair_id", "order", "messages", "completion", *(["rejected"] if contrasts else [])]
     for path in tables:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=READ_BATCH, columns=columns):

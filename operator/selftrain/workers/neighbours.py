@@ -21,7 +21,7 @@ def questions(vocabulary: int, device: torch.device) -> list[Batch]:
     """Three sequences in a row, and the same with another one in the middle."""
     tokens, others = np.random.default_rng(0).integers(vocabulary, size=(2, 3 * LENGTH), dtype=np.int32)
     others[:LENGTH], others[-LENGTH:] = tokens[:LENGTH], tokens[-LENGTH:]
-    corpora = (Corpus(row, prompts=[1] * 3, lengths=[LENGTH] * 3, contrasts=False, dropped=0) for row in (tokens, others))
+    corpora = (Corpus(row, prompts=[1] * 3, lengths=[LENGTH] * 3, contrasts=False, drops={}) for row in (tokens, others))
     return [batch_of(corpus, range(3), device, packed=True) for corpus in corpora]
 
 

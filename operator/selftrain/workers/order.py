@@ -19,6 +19,13 @@ class RunOrder(ApiModel):
     inputs: dict[str, Digest]
 
 
+class Selected(ApiModel):
+    """How the examples of a run were selected, which they have to stay."""
+
+    mirrored: bool
+    """A pair is learnt in both orders or not at all."""
+
+
 class TrainOrder(ApiModel):
     """One training. All paths are local."""
 
@@ -37,6 +44,8 @@ class TrainOrder(ApiModel):
     seed: int
     cpu_bf16: bool
     """Whether this processor multiplies bfloat16 in hardware. Without, and without a GPU, ranks compute in float32."""
+    selected: Selected | None = None
+    """Absent for a training outside of a run: the examples are what they are."""
     run: RunOrder | None = None
     """Absent for a training outside of a run: nothing is stored but the model."""
 

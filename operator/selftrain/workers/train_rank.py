@@ -138,7 +138,8 @@ def _introduce(ranks: Ranks, stage: int) -> None:
 def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
     """The examples, encoded by one rank of each pod for all of it."""
     if os.environ["LOCAL_RANK"] == "0":
-        write_corpus(order.model, order.tables, order.limit, order.corpus, contrasts=order.objective is Objective.DPO)
+        contrasts = order.objective is Objective.DPO
+        write_corpus(order.model, order.tables, order.limit, order.corpus, contrasts=contrasts, selected=order.selected)
     ranks.wait()
     return read_corpus(order.corpus)
 
