@@ -13,5 +13,5 @@ def hold_out(seed: int, instructions: Iterable[str], count: int) -> frozenset[st
 
 
 def split_of(instruction: str, held_out: Collection[str]) -> Split:
-    """The side of an instruction, by its id."""
+    """The side of an instruction, by what it is held out by."""
     return Split.VALIDATION if instruction in held_out else Split.TRAIN

@@ -12,6 +12,7 @@ from selftrain.api.instructions import Chat, Instructions
 from selftrain.api.records import Drop
 from selftrain.method.conversations import instruction_in
 from selftrain.method.near import Near
+from selftrain.method.pairs import normal
 from selftrain.storage.digests import digest
 from selftrain.storage.files import file_rows, invalid, utf8
 from selftrain.storage.languages import Languages
@@ -27,6 +28,11 @@ class Instruction(NamedTuple):
 def instruction_id(text: bytes) -> str:
     """The id of an instruction with this text, in UTF-8."""
     return digest(text)[:16]
+
+
+def instruction_form(text: str) -> str:
+    """What instructions share that are the same but for case and spacing. To be split apart they would have to say different things."""
+    return instruction_id(normal(text).encode())
 
 
 def scan_instructions(paths: Sequence[Path], source: Instructions, drops: Counter[Drop]) -> Iterator[Instruction]:
@@ -64,7 +70,7 @@ class Sieve:
 
     def against(self, found: Instruction) -> Drop | None:
         """Why an instruction is left out; None if it is used."""
-        key = int(found.id, 16)
+        key = int(instruction_form(found.text), 16)
         if key in self._seen:
             return Drop.DUPLICATE
         self._seen.add(key)

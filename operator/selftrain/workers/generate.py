@@ -20,7 +20,7 @@ from selftrain.prompts import Template, resolve, rewriting
 from selftrain.storage.benchmarks import read_labelled
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.digests import canonical_json, digest
-from selftrain.storage.instructions import Instruction, instruction_id, scan_instructions
+from selftrain.storage.instructions import Instruction, instruction_form, scan_instructions
 from selftrain.storage.tables import pairs_schema
 from selftrain.workers.classifier import Classifier
 from selftrain.workers.context import Context, finished, generator, input_name, instructions, labelled
@@ -95,7 +95,7 @@ class Sources:
     count: int
     """Distinct instructions that are used."""
     held_out: Collection[str]
-    """Ids of those of them that are not for training."""
+    """The forms of those of them that are not for training."""
     drops: Mapping[Drop, int]
     """What was left out before that, of the instructions and of the labelled pairs."""
     labelled: Sequence[HeldOut]
@@ -106,14 +106,15 @@ def read_sources(context: Context) -> Sources:
     """All inputs but the model. Raises UserError if one cannot be used."""
     spec, files, own = context.work.spec, instructions(context), labelled(context)
     drops: Counter[Drop] = Counter()
-    ids = [row.id for row in scan_instructions(files.paths, spec.instructions, drops)] if files and spec.instructions else []
+    rows = scan_instructions(files.paths, spec.instructions, drops) if files and spec.instructions else ()
+    forms = {row.id: instruction_form(row.text) for row in rows}
     pairs = labelled_pairs(own.path, spec.labelled, drops) if own and spec.labelled else []
     found = {"instructions": files, "labelled": own}
     return Sources(
         paths=files.paths if files else (),
         instructions=spec.instructions,
-        count=len(ids),
-        held_out=_held_out(spec, ids),
+        count=len(forms),
+        held_out=_held_out(spec, forms),
         drops=dict(drops),
         labelled=pairs,
         digests={name: source.digest for name, source in found.items() if source},
@@ -150,7 +151,7 @@ def marked(made: Made, held_out: Collection[str]) -> Made:
     """The rows with the side of their instruction, whoever brought it: a labelled pair may share a held-out one."""
     if not held_out:
         return made
-    rows = [{**row, "split": split_of(instruction_id(str(row["instruction"]).encode()), held_out).value} for row in made.rows]
+    rows = [{**row, "split": split_of(instruction_form(str(row["instruction"])), held_out).value} for row in made.rows]
     pairs = sum(row["split"] == Split.VALIDATION and row.get("dropped") is None for row in rows)
     return made._replace(rows=rows, counts={**made.counts, HELD_OUT: pairs})
 
@@ -163,13 +164,13 @@ def require_pairs(drops: Mapping[Drop, int], pairs: int) -> None:
         raise UserError(Reason.NO_PAIRS, f"no instruction gave a usable pair (dropped: {reasons})", fix)
 
 
-def _held_out(spec: Spec, ids: Sequence[str]) -> Collection[str]:
+def _held_out(spec: Spec, forms: Mapping[str, str]) -> Collection[str]:
     if spec.instructions is None or spec.instructions.validation is None:
         return ()
-    if spec.instructions.validation >= len(ids):
-        message = f"instructions.validation holds out {spec.instructions.validation} instructions, and there are only {len(ids)}"
+    if spec.instructions.validation >= len(forms):
+        message = f"instructions.validation holds out {spec.instructions.validation} instructions, and there are only {len(forms)}"
         raise UserError(Reason.INSTRUCTIONS_INVALID, message, "lower instructions.validation, or bring more instructions")
-    return hold_out(spec.seed, ids, spec.instructions.validation)
+    return {forms[name] for name in hold_out(spec.seed, forms, spec.instructions.validation)}
 
 
 def weaker_answers(context: Context, start: int, stop: int) -> dict[str, str | Drop]:

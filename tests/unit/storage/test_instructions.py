@@ -42,11 +42,11 @@ def invalid(path: Path, says: str) -> None:
 
 @WRITERS
 def test_instructions_are_read_in_order_and_every_drop_is_counted(tmp_path: Path, write: Writer) -> None:
-    texts = ["first", "", "zweite ü", "first", None, "  \n", "First"]
+    texts = ["first", "", "zweite ü", "first", None, "  \n", " First\n", "second"]
     path = write(tmp_path / "file", ({"text": text, "other": 1} for text in texts))
     rows, drops = read_instructions(path, "text")
-    assert rows == [(sha256(text.encode()).hexdigest()[:16], text) for text in ("first", "zweite ü", "First")]
-    assert drops == {Drop.NO_TEXT: 3, Drop.DUPLICATE: 1}
+    assert rows == [(sha256(text.encode()).hexdigest()[:16], text) for text in ("first", "zweite ü", "second")]
+    assert drops == {Drop.NO_TEXT: 3, Drop.DUPLICATE: 2}
 
 
 @WRITERS
@@ -254,7 +254,7 @@ def test_what_is_said_may_come_in_parts(tmp_path: Path, write: Writer) -> None:
 
 
 FIRST = "Tell me in a few sentences why the sky is blue on a clear day and red in the evening."
-MIXED = [FIRST, "Warum ist der Himmel blau?", FIRST.upper(), "Warum ist der Himmel blau?", FIRST, "Why is grass green?", None]
+MIXED = [FIRST, "Warum ist der Himmel blau?", f"{FIRST} Please.", "Warum ist der Himmel blau?", FIRST, "Why is grass green?", None]
 
 
 @WRITERS

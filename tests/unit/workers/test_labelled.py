@@ -11,6 +11,7 @@ from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
+from selftrain.method.pairs import normal
 from selftrain.workers import evaluate, select
 from selftrain.workers.engine import Completion
 
@@ -85,10 +86,10 @@ def test_pairs_are_the_same_with_and_without_a_split(bench: Bench) -> None:
 def test_a_labelled_pair_of_a_held_out_instruction_is_held_out_too(bench: Bench) -> None:
     made = make_pairs(bench, **held_out(bench))
     texts = {row["instruction"] for row in rows(made) if row["split"] == "validation"}
-    own = [{"id": n, "instruction": f"Do thing {n}.", "chosen": "right", "rejected": "wrong"} for n in range(10)]
+    own = [{"id": n, "instruction": f"do  THING {n}.\n", "chosen": "right", "rejected": "wrong"} for n in range(10)]
     spec = {"labelled": {"uri": f"file://{as_lines(bench.folder / 'own.jsonl', own)}"}, "store": {"uri": f"file://{bench.folder}/other"}}
     both = rows(make_pairs(bench, **held_out(bench), **spec))
-    assert {row["instruction"] for row in both if row["split"] == "validation"} == texts
+    assert {normal(row["instruction"]) for row in both if row["split"] == "validation"} == {normal(text) for text in texts}
     assert len([row for row in both if row["split"] == "validation"]) == 6
 
 
