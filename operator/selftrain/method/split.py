@@ -6,6 +6,9 @@ from heapq import nsmallest
 from selftrain.api.records import Split
 from selftrain.api.seeds import seed_of
 
+HELD_OUT = "pairs held out"
+"""The count of pairs whose instruction is held out."""
+
 
 def hold_out(seed: int, instructions: Iterable[str], count: int) -> frozenset[str]:
     """The ids of `count` instructions, drawn by the run's seed. Which ones does not depend on their order."""

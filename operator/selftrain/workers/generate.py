@@ -14,7 +14,7 @@ from selftrain.api.pair_files import Labelled
 from selftrain.api.records import Drop, Split
 from selftrain.api.v1alpha1 import Spec
 from selftrain.method.pairs import LABELLED, HeldOut
-from selftrain.method.split import hold_out, split_of
+from selftrain.method.split import HELD_OUT, hold_out, split_of
 from selftrain.planning.steps import WEAKER_STEP
 from selftrain.prompts import Template, resolve, rewriting
 from selftrain.storage.benchmarks import read_labelled
@@ -29,9 +29,6 @@ from selftrain.workers.rows import read_rows
 from selftrain.workers.sampling import Load, Sampler, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
 from selftrain.workers.writer import Writer
-
-HELD_OUT = "pairs held out"
-"""The count of pairs whose instruction is held out, which are among the pairs."""
 
 Make = Callable[[Sequence[Instruction], Mapping[str, str | Drop]], Made]
 """Pairs of instructions, with a weaker model's answers by the instruction's id."""

@@ -1,15 +1,16 @@
 """judge: N judgments of every pair in every order, by the newest judge. Both orders are asked side by side."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
 from selftrain.api.records import CUT, Drop, Order, Split
 from selftrain.api.seeds import seed_of
 from selftrain.method.pairs import shown
+from selftrain.method.split import HELD_OUT
 from selftrain.method.verdict import parse_verdict
 from selftrain.planning.steps import PAIRS_STEP, judge_iteration
 from selftrain.prompts import resolve
@@ -21,6 +22,9 @@ from selftrain.workers.engine import Request, Sampling
 from selftrain.workers.rows import count_rows, read_rows
 from selftrain.workers.sampling import Load, Sampled, load_sampler
 from selftrain.workers.shards import Made, Row, ShardedStage, bounds, cut, digests
+
+PAIRS, NOT_MADE, OTHER_SLICE = "pairs", "pairs dropped before", "pairs of other slices"
+"""With what is held out these add up to the rows of generate: every row is judged, or counted for not being judged."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class Asked:
         return shown(self.pair["instruction"], self.pair["chosen"], self.pair["rejected"], self.order)
 
 
+class Batch(NamedTuple):
+    """A shard: its rows by their use, and what of them is asked."""
+
+    shard: int
+    uses: Counter[str]
+    asked: list[Asked]
+
+
 def run(context: Context, load: Load = load_sampler) -> None:
     """Judge all pairs, shard by shard. Shards that are committed are not judged again."""
     settings, template = context.work.spec.judge, resolve(context.work.spec.prompts, "judge")
@@ -50,15 +62,15 @@ def run(context: Context, load: Load = load_sampler) -> None:
     if missing := stage.missing(settings.parallelism):
         sampler, sampling = load(model.path, settings, [template]), Sampling.drawn(settings, settings.samples)
 
-        def batches() -> Iterator[tuple[tuple[int, list[Asked]], list[Request]]]:
+        def batches() -> Iterator[tuple[Batch, list[Request]]]:
             for shard in stage.undrained(missing):
-                rows = read_rows(context.store, parts, context.scratch, *bounds(count_rows(parts), stage.shards, shard))
-                asked = list(ordered(context, rows))
-                yield (shard, asked), [sampler.request(template, a.values, a.seed, sampling) for a in asked]
+                rows = [*read_rows(context.store, parts, context.scratch, *bounds(count_rows(parts), stage.shards, shard))]
+                batch = Batch(shard, Counter(use_of(context, row) for row in rows), [*ordered(context, rows)])
+                yield batch, [sampler.request(template, a.values, a.seed, sampling) for a in batch.asked]
 
         with context.drain.deferred():
-            for (shard, asked), sampled in sampler.sample(batches()):
-                stage.write(shard, made(asked, sampled))
+            for batch, sampled in sampler.sample(batches()):
+                stage.write(batch.shard, made(batch, sampled))
     if (done := stage.complete()) is not None:
         require_pairs(context, sum(marker.counts["ordered"] for marker in done.values()))
         stage.commit(stage.manifest(done))
@@ -72,12 +84,13 @@ def require_pairs(context: Context, ordered: int) -> None:
         raise UserError(Reason.NO_PAIRS, message, "give more instructions, or set judge.slices to fewer, in a new run")
 
 
-def made(asked: list[Asked], sampled: Sampled) -> Made:
+def made(batch: Batch, sampled: Sampled) -> Made:
     """The rows of a shard, one a judgment. Ordered pairs whose prompt does not fit are counted and have none; cut judgments stay."""
-    rows = list(_rows(asked, sampled))
+    rows = list(_rows(batch.asked, sampled))
     drops = Counter(Drop.TOO_LONG for samples in sampled.completions if samples is None)
     counts = {
-        "ordered": len(asked),
+        **{use: batch.uses[use] for use in (PAIRS, NOT_MADE, HELD_OUT, OTHER_SLICE) if batch.uses[use]},
+        "ordered": len(batch.asked),
         "judgments": len(rows),
         "unparsed": sum(row["verdict"] is None for row in rows),
         Drop.TRUNCATED: sum(row["finish"] == CUT for row in rows),
@@ -100,16 +113,23 @@ def _rows(asked: list[Asked], sampled: Sampled) -> Iterator[Row]:
             }
 
 
+def use_of(context: Context, row: Mapping[str, Any]) -> str:
+    """Whether a row is judged in this iteration, or why not. Held-out pairs are not for training."""
+    seed, iteration, slices = context.work.spec.seed, context.work.iteration, context.work.spec.resolved.slices
+    if row["dropped"] is not None:
+        return NOT_MADE
+    if row.get("split") == Split.VALIDATION:
+        return HELD_OUT
+    # A synthetic pair is called by its instruction's id; labelled ones may be several of one instruction.
+    own = seed_of(seed, "slice", instruction_id(str(row["instruction"]).encode())) % slices
+    return PAIRS if own == (iteration - 1) % slices else OTHER_SLICE
+
+
 def ordered(context: Context, rows: Iterable[dict[str, Any]]) -> Iterator[Asked]:
-    """The ordered pairs to judge: of the usable pairs among `rows` those in the iteration's slice. Held-out ones are not for training."""
+    """The pairs to judge among `rows`, each in the orders that are asked for."""
     seed, iteration, orders = context.work.spec.seed, context.work.iteration, context.work.spec.judge.orders
-    slices = context.work.spec.resolved.slices
     for row in rows:
-        if row["dropped"] is not None or row.get("split") == Split.VALIDATION:
-            continue
-        # A synthetic pair is called by its instruction's id; labelled ones may be several of one instruction.
-        if seed_of(seed, "slice", instruction_id(str(row["instruction"]).encode())) % slices != (iteration - 1) % slices:
-            continue
-        drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
-        for order in Order if orders == "both" else (drawn,):
-            yield Asked(row, order, seed_of(seed, "judge", iteration, row["pair_id"], order))
+        if use_of(context, row) == PAIRS:
+            drawn = tuple(Order)[seed_of(seed, "order", row["pair_id"]) % len(Order)]
+            for order in Order if orders == "both" else (drawn,):
+                yield Asked(row, order, seed_of(seed, "judge", iteration, row["pair_id"], order))

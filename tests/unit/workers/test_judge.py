@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from helpers.bench import Bench, make_judgments, make_pairs, manifest, rows
+from helpers.bench import Bench, held_out, make_judgments, make_pairs, manifest, rows, trained
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
@@ -18,7 +18,7 @@ from selftrain.workers.engine import Completion
 
 def test_judge_writes_every_sample_of_both_orders(bench: Bench) -> None:
     context = make_judgments(bench)
-    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0, "truncated": 0}
+    assert manifest(context).counts == {"pairs": 10, "ordered": 20, "judgments": 80, "unparsed": 0, "truncated": 0}
     keys = Counter((row["pair_id"], row["order"]) for row in rows(context))
     assert len(keys) == 20
     assert set(keys.values()) == {4}
@@ -53,6 +53,22 @@ def test_every_iteration_judges_a_slice_of_its_own(bench: Bench) -> None:
     assert len(judged[0] | judged[1]) == 200
     assert judged[2] == judged[0]
     assert 70 < len(judged[0]) < 130
+
+
+def test_every_row_of_the_pairs_is_judged_or_counted(bench: Bench) -> None:
+    """In each iteration: usable ones of its slice, held-out ones, those of other slices and what is no pair."""
+    say = bench.engine.say
+    bench.engine.say = lambda text, seed: "" if "thing 3" in text else say(text, seed)
+    spec = held_out(bench) | {"judge": {"shards": 3, "samples": 8, "slices": 2}}
+    trained(bench, 2, **spec)
+    made = manifest(bench.context(Stage.GENERATE, **spec))
+    for iteration in (1, 2):
+        counts = manifest(bench.context(Stage.JUDGE, iteration, **spec)).counts
+        assert counts["pairs held out"] == made.counts["pairs held out"]
+        assert counts["pairs dropped before"] == sum(made.drops.values()) == 1
+        used = [counts[name] for name in ("pairs", "pairs dropped before", "pairs held out", "pairs of other slices")]
+        assert sum(used) == sum(part.rows or 0 for part in made.parts) == 10
+        assert 8 * counts["ordered"] == 16 * counts["pairs"] == counts["judgments"]
 
 
 def test_slices_are_by_instruction_whoever_made_the_pair(bench: Bench) -> None:
@@ -101,7 +117,7 @@ def test_judgments_that_end_at_max_tokens_are_kept_and_counted(bench: Bench) -> 
     bench.engine.say = lambda text, seed: Completion("[[A]] and", "length", 2) if "[[A]]" in text and seed % 2 else by_marker(text, seed)
     context = make_judgments(bench)
     cut = [row["verdict"] for row in rows(context) if row["finish"] == "length"]
-    assert manifest(context).counts == {"ordered": 20, "judgments": 80, "unparsed": 0, "truncated": len(cut)}
+    assert manifest(context).counts == {"pairs": 10, "ordered": 20, "judgments": 80, "unparsed": 0, "truncated": len(cut)}
     assert (set(cut), len(cut)) == ({"A"}, 40)
     assert manifest(context).drops == {}
     seed = bench.context(Stage.EVALUATE, iteration=0)
@@ -117,7 +133,7 @@ def test_prompts_that_do_not_fit_are_counted(bench: Bench) -> None:
     context = bench.context(Stage.JUDGE)
     judge.run(context, bench.load)
     assert manifest(context).drops == {Drop.TOO_LONG: 20}
-    assert manifest(context).counts == {"ordered": 20, "judgments": 0, "unparsed": 0, "truncated": 0}
+    assert manifest(context).counts == {"pairs": 10, "ordered": 20, "judgments": 0, "unparsed": 0, "truncated": 0}
 
 
 def test_judge_needs_the_pairs(bench: Bench) -> None:
