@@ -1,6 +1,7 @@
 """The instruction in a conversation, in any of the ways in which people write conversations down."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from selftrain.api.instructions import Chat, MultiTurn
@@ -8,6 +9,7 @@ from selftrain.api.records import Drop
 
 USER, SYSTEM, ASSISTANT = "User", "System", "Assistant"
 """Who speaks, as rendered conversations say it."""
+NEMO_TURN = re.compile(rf"\n<extra_id_1>({USER}|{ASSISTANT})\n")
 
 
 class Turn(NamedTuple):
@@ -36,7 +38,17 @@ def instruction_in(messages: Sequence[Mapping[str, Any]], chat: Chat, multi_turn
     is_alone = len(asked) == 1 and not any(text.strip() for text in texts[:-1])
     if is_alone or multi_turn is not MultiTurn.RENDER:
         return texts[-1]
-    return "\n\n".join(f"{turn.speaker}: {text.strip()}" for turn, text in zip(shown, texts, strict=True))
+    return _rendered(zip((turn.speaker for turn in shown), texts, strict=True))
+
+
+def nemo_instruction(prompt: str) -> str:
+    """A prompt of HelpSteer2, of several turns or one. NeMo's marks, that part them there, would be read as part of what is asked."""
+    first, *rest = NEMO_TURN.split(prompt)
+    return _rendered([(USER, first), *zip(rest[::2], rest[1::2], strict=True)]) if rest else prompt
+
+
+def _rendered(turns: Iterable[tuple[str, str]]) -> str:
+    return "\n\n".join(f"{speaker}: {text.strip()}" for speaker, text in turns)
 
 
 def _turn(message: Mapping[str, Any], chat: Chat) -> Turn:

@@ -12,6 +12,7 @@ from selftrain.api.pair_files import PairFormat
 from selftrain.api.records import Drop
 from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rewardbench2, rmbench
 from selftrain.method.contests import Contest
+from selftrain.method.conversations import nemo_instruction
 from selftrain.method.pairs import HeldOut
 from selftrain.storage.files import Placed, invalid, utf8
 
@@ -104,7 +105,7 @@ def _helpsteer2(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut | Drop]]:
             continue
         better, worse = (one, other) if marks[0] > marks[1] else (other, one)
         yield place, HeldOut(
-            id=place.rpartition(" ")[2], instruction=_text(one, "prompt", place),
+            id=place.rpartition(" ")[2], instruction=nemo_instruction(_text(one, "prompt", place)),
             chosen=_text(better, "response", place), rejected=_text(worse, "response", place), subset=None,
         )  # fmt: skip
 

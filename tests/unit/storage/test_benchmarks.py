@@ -218,6 +218,13 @@ def test_votes_on_the_same_answers_are_one_pair(tmp_path: Path, write: Writer) -
     assert has_winner(second)
 
 
+def test_several_turns_of_helpsteer2_are_rendered(tmp_path: Path) -> None:
+    prompt = "Name a city.\n<extra_id_1>Assistant\nParis.\n<extra_id_1>User\nAnd its river?"
+    rows = [row | {"prompt": prompt} for row in ROWS[PairFormat.HELPSTEER2][:2]]
+    [pair] = read_benchmark(as_lines(tmp_path / "file", rows), PairFormat.HELPSTEER2)
+    assert pair["instruction"] == "User: Name a city.\n\nAssistant: Paris.\n\nUser: And its river?"
+
+
 def test_votes_of_authors_and_models_are_not_peoples(tmp_path: Path) -> None:
     """FastChat counts them apart, so they neither agree with a judge nor decide which answer is the better one."""
     others = [VOTE | {"winner": "model_a", "judge": judge} for judge in ("author_0", "author_2", ["gpt-4", "pair-v2"])]
