@@ -43,9 +43,9 @@ class Labelled(ApiModel):
     uri: InputUri
     """Parquet or JSON in the given format, at the same kinds of places as the instructions."""
     format: PairFormat = PairFormat.PAIRS
-    """Layout of the file: pairs has the columns id, instruction, chosen and rejected, the others are as published. In each of them, pairs
-    without a winner (HelpSteer2's equal marks, PPE's ties) and those of answers that are equal but for case and spacing are left out and
-    counted, and a missing side is an error."""
+    """Layout of the file: pairs has the columns instruction (or prompt), chosen and rejected, and optionally id; the others are as
+    published. In each of them, pairs without a winner (HelpSteer2's equal marks, PPE's ties), those of answers that are equal but for
+    case and spacing, and those that were there before are left out and counted, and a missing side is an error."""
     limit: Count | None = None
     """Use the first so many of the other pairs; absent means all."""
     share: Share | None = None
@@ -62,9 +62,9 @@ class Benchmark(ApiModel):
     uri: InputUri
     """Parquet or JSON in the given format."""
     format: PairFormat = PairFormat.PAIRS
-    """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns id, instruction, chosen, rejected and
-    optionally subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its helpfulness, people's votes
-    on MT-Bench and in PPE, PPE's pairs of a right and a wrong answer, RewardBench 2)."""
+    """Layout of the file, and whose rules score it beside ours. The layout pairs has the columns instruction (or prompt), chosen,
+    rejected and optionally id and subset; the others are as published (RewardBench, JudgeBench, RM-Bench, HelpSteer2 with its
+    helpfulness, people's votes on MT-Bench and in PPE, PPE's pairs of a right and a wrong answer, RewardBench 2)."""
     mode: Mode = Mode.PAIRWISE
     """How the judge is asked: about two answers at a time (pairwise), or about each alone (rating), the better one being the one with the
     higher rating; two equal ones are no verdict. The four answers of RewardBench 2 take 12 judgments, 4, or 1 by ranking, which only it

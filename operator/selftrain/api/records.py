@@ -59,7 +59,7 @@ class Drop(StrEnum):
     FILTERED = "filtered"
     """instructions: a column has another value than instructions.where asks for"""
     DUPLICATE = "duplicate"
-    """instructions: the same text was seen before, but for case and spacing; evaluate: the same pair was"""
+    """instructions: the same text was seen before, but for case and spacing; generate, evaluate: the same pair was"""
     LANGUAGE = "language"
     """instructions: the text is in another language than instructions.languages"""
     NEAR_DUPLICATE = "near-duplicate"

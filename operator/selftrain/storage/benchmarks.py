@@ -15,6 +15,7 @@ from selftrain.api.pair_files import Mode, PairFormat
 from selftrain.api.records import Drop
 from selftrain.method.contests import Contest, rated_alone
 from selftrain.method.pairs import HeldOut, normal
+from selftrain.storage.digests import canonical_json, digest
 from selftrain.storage.files import file_rows
 from selftrain.storage.layouts import CONTEST_COLUMNS, LAYOUTS, bad, contest
 
@@ -46,11 +47,11 @@ def read_benchmark(
 def read_labelled(path: Path, layout: PairFormat, limit: int | None, drops: Counter[Drop]) -> list[HeldOut]:
     """The first pairs of a file that can be learnt from, up to the limit; what is left out on the way there is counted.
 
-    Nothing is to be learnt from two answers that are equal: one of them would be called worse all the same.
+    Nothing is to be learnt from two answers that are equal: one of them would be called worse all the same. Nor from a pair twice.
     """
     known = LAYOUTS[layout]
     rows = known.pairs(file_rows(path, known.columns, Reason.BENCHMARK_INVALID, known.optional))
-    pairs = islice(_kept(_with_equal_ones_dropped(rows), drops), limit)
+    pairs = islice(_kept(_learnable(rows), drops), limit)
     return _distinct(path, _some(path, list(pairs), drops, "learnt from"))
 
 
@@ -62,10 +63,21 @@ def _some(path: Path, pairs: Sequence[tuple[str, HeldOut]], drops: Counter[Drop]
     return ((place, pair["id"], pair) for place, pair in pairs)
 
 
-def _with_equal_ones_dropped(rows: Iterable[tuple[str, HeldOut | Drop]]) -> Iterator[tuple[str, HeldOut | Drop]]:
+def _learnable(rows: Iterable[tuple[str, HeldOut | Drop]]) -> Iterator[tuple[str, HeldOut | Drop]]:
+    """Pairs of different answers, each once. Texts are remembered by their digests."""
+    seen: set[str] = set()
     for place, pair in rows:
-        is_equal = not isinstance(pair, Drop) and normal(pair["chosen"]) == normal(pair["rejected"])
-        yield place, Drop.SAME_ANSWER if is_equal else pair
+        yield place, pair if isinstance(pair, Drop) else _against(pair, seen) or pair
+
+
+def _against(pair: HeldOut, seen: set[str]) -> Drop | None:
+    if normal(pair["chosen"]) == normal(pair["rejected"]):
+        return Drop.SAME_ANSWER
+    name = digest(canonical_json([pair["instruction"], pair["chosen"], pair["rejected"]]))
+    if name in seen:
+        return Drop.DUPLICATE
+    seen.add(name)
+    return None
 
 
 def _kept(rows: Iterable[tuple[str, HeldOut | Drop]], drops: Counter[Drop]) -> Iterator[tuple[str, HeldOut]]:

@@ -45,12 +45,14 @@ def contest(place: str, row: Mapping[str, Any]) -> Contest:
 
 
 def _plain(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
+    """A pair a row. Without ids a pair is called by its row; an instruction may be called prompt, as in most files of preferences."""
     for place, row in rows:
-        instruction, chosen, rejected = (_text(row, column, place) for column in ("instruction", "chosen", "rejected"))
+        chosen, rejected = (_last_said(row, column, place) for column in ("chosen", "rejected"))
         subset = row.get("subset")
         yield place, HeldOut(
-            id=_id(row, "id", place), instruction=instruction, chosen=chosen, rejected=rejected,
-            subset=None if subset is None else str(subset),
+            id=_id(row, "id", place) if "id" in row else place.rpartition(" ")[2],
+            instruction=_text(row, "prompt" if "instruction" not in row and "prompt" in row else "instruction", place),
+            chosen=chosen, rejected=rejected, subset=None if subset is None else str(subset),
         )  # fmt: skip
 
 
@@ -222,8 +224,18 @@ def _answer(row: Mapping[str, Any], column: str, place: str) -> str:
     return text
 
 
+def _last_said(row: Mapping[str, Any], column: str, place: str) -> str:
+    """An answer; of a conversation, what is said last."""
+    value = row.get(column)
+    if isinstance(value, list) and value and isinstance(value[-1], Mapping):
+        return _text(value[-1], "content", f"{place}, {column}")
+    return _text(row, column, place)
+
+
 def _text(row: Mapping[str, Any], column: str, place: str) -> str:
-    text = row.get(column)
+    if column not in row:
+        raise bad(place, f"there is no column {column}")
+    text = row[column]
     if not isinstance(text, str) or not text.strip():
         raise bad(place, f"column {column} has no text")
     utf8(text, place, Reason.BENCHMARK_INVALID)
@@ -274,7 +286,7 @@ def bad(place: str, what: str) -> UserError:
 
 
 LAYOUTS = {
-    PairFormat.PAIRS: Layout(("instruction", "chosen", "rejected", "id"), _plain, ("subset",)),
+    PairFormat.PAIRS: Layout(("chosen", "rejected"), _plain, ("id", "instruction", "prompt", "subset")),
     PairFormat.REWARDBENCH: Layout(("prompt", "chosen", "rejected", "subset", "id"), _rewardbench),
     PairFormat.JUDGEBENCH: Layout(("pair_id", "source", "question", "response_A", "response_B", "label"), _judgebench),
     PairFormat.RM_BENCH: Layout(("id", "prompt", "chosen", "rejected", "domain"), _rmbench),

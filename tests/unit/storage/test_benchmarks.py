@@ -48,6 +48,24 @@ def test_a_row_that_cannot_be_scored_is_named(tmp_path: Path, write: Writer, cha
 
 
 @WRITERS
+def test_files_of_preferences_as_people_have_them(tmp_path: Path, write: Writer) -> None:
+    """No id, the instruction as a prompt, and answers as texts or as conversations."""
+    rows = [{"prompt": f"x{n}", "chosen": "good", "rejected": "bad"} for n in range(2)]
+    path = write(tmp_path / "texts", rows)
+    assert [(pair["id"], pair["instruction"], pair["chosen"]) for pair in read_benchmark(path)] == [
+        ("1", "x0", "good"),
+        ("2", "x1", "good"),
+    ]
+    talks = [row | {side: said(row["prompt"], row[side]) for side in ("chosen", "rejected")} for row in rows]
+    assert read_benchmark(write(tmp_path / "talks", talks)) == read_benchmark(path)
+    empty = [row | {"rejected": said(row["prompt"], " ")} for row in talks]
+    with pytest.raises(UserError, match="1, rejected: column content has no text"):
+        read_benchmark(write(tmp_path / "empty", empty))
+    with pytest.raises(UserError, match="1: there is no column instruction"):
+        read_benchmark(write(tmp_path / "none", [{"chosen": "good", "rejected": "bad"}]))
+
+
+@WRITERS
 def test_a_missing_column_is_named(tmp_path: Path, write: Writer) -> None:
     path = write(tmp_path / "file", [{name: value for name, value in PAIR.items() if name != "rejected"}])
     with pytest.raises(UserError, match="column rejected"):

@@ -54,6 +54,15 @@ def test_labelled_pairs_that_cannot_be_learnt_from_are_counted(bench: Bench) -> 
     assert (manifest(first).counts["rows"], manifest(first).drops) == (14, {Drop.TIE: 1, Drop.SAME_ANSWER: 1})
 
 
+def test_a_labelled_pair_under_two_ids_is_learnt_from_once(bench: Bench) -> None:
+    """Its opposite is another pair: people may disagree."""
+    one = LABELLED[0]
+    opposite = one | {"id": "c", "chosen": one["rejected"], "rejected": one["chosen"]}
+    made = make_pairs(bench, **write_labelled(bench, [one, one | {"id": "b"}, opposite]), instructions=None)
+    assert manifest(made).counts == {"rows": 3, "pairs": 2, "pairs by labelled": 2}
+    assert manifest(made).drops == {Drop.DUPLICATE: 1}
+
+
 def test_a_labelled_file_of_ties_alone_is_the_authors_to_correct(bench: Bench) -> None:
     spec = write_labelled(bench, [LABELLED[0] | {"rejected": "RIGHT  0"}])
     with pytest.raises(UserError, match=r"none of its 1 pairs can be learnt from \(1 same-answer\)") as error:
