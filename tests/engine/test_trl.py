@@ -1,4 +1,4 @@
-"""Loss and gradients are TRL's on the same batch: padded there, packed by us."""
+"""Loss and gradients are TRL's on the same examples: padded there, packed by us."""
 
 import pytest
 
@@ -28,14 +28,14 @@ def ids_of(corpus, sequence):
     return tokens[: corpus.prompts[sequence]], tokens[corpus.prompts[sequence] :]
 
 
-def asked_of(torch, trainer, rows):
-    """TRL's loss and gradients for a batch."""
-    batch = trainer.data_collator(rows)
-    assert len({len(row) for row in batch["input_ids"]}) == 1
-    assert int((batch["attention_mask"] == 0).sum()) > 100  # padded
-    loss = trainer.compute_loss(trainer.model, batch)
-    loss.backward()
-    return loss.item(), {name: p.grad for name, p in trainer.model.named_parameters()}
+def asked_of(trainer, *batches):
+    """TRL's loss and gradients for batches that it accumulates."""
+    collated = [trainer.data_collator(rows) for rows in batches]
+    assert all(len({len(row) for row in batch["input_ids"]}) == 1 for batch in collated)
+    assert sum(int((batch["attention_mask"] == 0).sum()) for batch in collated) > 50  # padded
+    losses = [trainer.compute_loss(trainer.model, batch) / len(batches) for batch in collated]
+    sum(losses).backward()
+    return sum(losses).item(), {name: p.grad for name, p in trainer.model.named_parameters()}
 
 
 @pytest.mark.parametrize(("bf16", "tolerance"), [(False, 1e-4), (True, 0.03)])
@@ -52,7 +52,7 @@ def test_sft_is_trls(torch, corpus, tmp_path, bf16, tolerance):
         train_dataset=Dataset.from_list(rows),
         processing_class=load_tokenizer(MODEL),
     )
-    expected, wanted = asked_of(torch, theirs, rows)
+    expected, wanted = asked_of(theirs, rows)
     loss, found = gradients(trainer_of(bf16=bf16), batches_of(torch, corpus, EXAMPLES), likelihood(corpus, EXAMPLES))
     assert loss == pytest.approx(expected, rel=tolerance)
     assert difference(torch, found, wanted) < tolerance
@@ -60,6 +60,7 @@ def test_sft_is_trls(torch, corpus, tmp_path, bf16, tolerance):
 
 @pytest.mark.parametrize(("bf16", "tolerance"), [(False, 1e-3), (True, 0.03)])
 def test_dpo_with_nll_is_trls(torch, contrasts, tmp_path, bf16, tolerance):
+    """On batches of one pair, as in the release: of more, TRL's NLL is the mean over all of their tokens."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -80,7 +81,7 @@ def test_dpo_with_nll_is_trls(torch, contrasts, tmp_path, bf16, tolerance):
     for i in EXAMPLES:
         (prompt, better), (_, worse) = ids_of(contrasts, 2 * i), ids_of(contrasts, 2 * i + 1)
         rows.append({"prompt_ids": prompt, "chosen_ids": better, "rejected_ids": worse})
-    expected, wanted = asked_of(torch, theirs, rows)
+    expected, wanted = asked_of(theirs, *([row] for row in rows))
     loss, found = gradients(ours, batches, objective)
     assert loss == pytest.approx(expected, rel=tolerance)
     assert difference(torch, found, wanted) < tolerance

@@ -70,15 +70,15 @@ def plain_logarithm(torch, model, corpus, sequence):
 
 
 def plain_preference(torch, model, reference, corpus, examples):
-    """DPO as its paper writes it, each sequence alone, and the better completions' mean likelihood a token beside it."""
-    loss, nll, tokens = 0.0, 0.0, 0
+    """DPO as its paper writes it, each sequence alone, and beside it the mean likelihood of the better one's tokens."""
+    loss = 0.0
     for better, worse in ((2 * i, 2 * i + 1) for i in examples):
         with torch.no_grad():
             before = [plain_logarithm(torch, reference, corpus, sequence) for sequence in (better, worse)]
         now = [plain_logarithm(torch, model, corpus, sequence) for sequence in (better, worse)]
         loss = loss - torch.nn.functional.logsigmoid(BETA * ((now[0] - before[0]) - (now[1] - before[1])))
-        nll, tokens = nll - now[0], tokens + corpus.lengths[better] - corpus.prompts[better]
-    return loss / len(examples) + NLL_SCALE * nll / tokens
+        loss = loss - NLL_SCALE * now[0] / (corpus.lengths[better] - corpus.prompts[better])
+    return loss / len(examples)
 
 
 def likelihood(corpus, examples):
@@ -115,4 +115,4 @@ def preference(trainer, torch, corpus, examples):
 
     batches = batches_of(torch, corpus, examples, 512) if trainer.packs else unpacked(torch, corpus, examples)
     reference = trainer.measure(batches)
-    return Preference(BETA, NLL_SCALE, len(examples), corpus.better(examples), reference)
+    return Preference(BETA, NLL_SCALE, len(examples), reference)

@@ -40,7 +40,8 @@ class Train(PodSettings):
     dpo_beta: Decimal = "0.1"
     """DPO: weight of the distance to the reference. Source: release."""
     dpo_nll_scale: Decimal = "1.5"
-    """DPO: weight of the better judgments' negative log-likelihood beside it, a token. Source: release."""
+    """DPO: weight of the better judgments' negative log-likelihood beside it: the mean over a judgment's tokens, so that each pair counts
+    alike. Source: release."""
     learning_rate: Annotated[Decimal, ABOVE_ZERO] = "0.000001"
     """Peak learning rate of SFT. Source: paper Table 7."""
     dpo_learning_rate: Annotated[Decimal, ABOVE_ZERO] = "0.000000055"
@@ -58,7 +59,8 @@ class Train(PodSettings):
     epochs: Annotated[int, Field(ge=1, le=100)] = 2
     """Passes over the training set. Source: paper, at most 2."""
     tokens_per_update: Annotated[int, Field(ge=1, le=100_000_000)] = 24576
-    """Tokens (prompts included) an update over all ranks. Source: release, 3 ranks x 8192."""
+    """Tokens (prompts included) an update over all ranks. Source: release, 3 ranks x 8192 in SFT; its DPO has 32 pairs of judgments an
+    update, which may be 100,000 tokens."""
     micro_batch: Annotated[int, Field(ge=1, le=1024)] = 1
     """Packed sequences a rank runs at once."""
     sequence_length: Annotated[int, Field(ge=16, le=1_000_000)] = 4096

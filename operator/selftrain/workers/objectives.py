@@ -28,14 +28,16 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Preference:
-    """DPO (Rafailov et al. 2023, equation 7), mean over pairs, plus the better completions' mean NLL over tokens (release)."""
+    """DPO (Rafailov et al. 2023, equation 7) plus the better completion's mean NLL over its tokens, both as the mean over pairs.
+
+    So each pair weighs the same, however long its completions are, as in the release: fairseq2 of its time (4e3e52be9, recipes/lm/
+    preference_finetune/dpo.py) takes the NLL a token of each batch, and the release's batches are one pair.
+    """
 
     beta: float
     nll_scale: float
     pairs: int
     """Pairs of the whole update, all ranks included."""
-    tokens: int
-    """Tokens of its better completions."""
     reference: Mapping[int, float]
     """Logarithm of each sequence's probability before training."""
 
@@ -45,7 +47,8 @@ class Preference:
         sums = sums_of(logarithms, batch)
         gains = sums - torch.tensor([self.reference[sequence] for sequence in batch.sequences], dtype=sums.dtype, device=sums.device)
         margins = self.beta * (gains[0::2] - gains[1::2])
-        return -functional.logsigmoid(margins).sum() / self.pairs - self.nll_scale * sums[0::2].sum() / self.tokens
+        means = sums[0::2] / torch.tensor(batch.counts[0::2], dtype=sums.dtype, device=sums.device)
+        return (-functional.logsigmoid(margins).sum() - self.nll_scale * means.sum()) / self.pairs
 
 
 def sums_of(logarithms: torch.Tensor, batch: Batch) -> torch.Tensor:

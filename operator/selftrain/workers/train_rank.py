@@ -123,10 +123,10 @@ class Training:
         return done, drains > 0
 
     def _objective(self, examples: Indexes) -> Loss:
-        settings, tokens = self.order.settings, self.corpus.better(examples)
+        settings = self.order.settings
         if self.order.objective is Objective.SFT:
-            return Likelihood(tokens)
-        return Preference(float(settings.dpo_beta), float(settings.dpo_nll_scale), len(examples), tokens, self.reference)
+            return Likelihood(self.corpus.better(examples))
+        return Preference(float(settings.dpo_beta), float(settings.dpo_nll_scale), len(examples), self.reference)
 
 
 def _introduce(ranks: Ranks, stage: int) -> None:
