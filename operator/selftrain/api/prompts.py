@@ -33,6 +33,10 @@ class Prompts(ApiModel):
     where it is said what a kind of worse answer changes; a template without it asks for the same change whatever the kind."""
     judge: PromptTemplate | None = None
     """Asks for a judgment ending in [[A]] or [[B]]. Placeholders: {{instruction}}, {{answer_a}}, {{answer_b}}."""
+    plan: PromptTemplate | None = None
+    """Asks for the judgments that are learnt from, where they are sampled with another prompt than the judge is trained and evaluated
+    with: the release's has the judge plan criteria first, and its judge learns to do so unasked. Placeholders: those of judge. Absent
+    means judge."""
     ranking: PromptTemplate | None = None
     """Asks for the best of four answers, ending in [[A]] to [[D]]. Placeholders: those of judge, {{answer_c}}, {{answer_d}}."""
     rating: PromptTemplate | None = None

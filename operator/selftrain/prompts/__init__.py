@@ -14,7 +14,7 @@ from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.recipes import NegativeKind
 from selftrain.prompts.quoting import PLACEHOLDER, Structure
 
-PromptName = Literal["classify", "answer", "variation", "rewrite", "judge", "ranking", "rating"]
+PromptName = Literal["classify", "answer", "variation", "rewrite", "judge", "plan", "ranking", "rating"]
 CHANGE = "{{change}}"
 
 
@@ -56,7 +56,9 @@ class Template:
 
 def resolve(prompts: Prompts, name: PromptName) -> Template:
     """The run's own template, or the built-in one. Raises UserError naming a missing or unknown placeholder."""
-    header, text = _built_in(name)
+    if name == "plan" and prompts.plan is None:
+        return resolve(prompts, "judge")
+    header, text = _built_in("judge" if name == "plan" else name)
     own: PromptTemplate | None = getattr(prompts, name)
     verdicts = tuple(_names(header.get("verdicts", "")))
     template = Template(own.system, own.user, verdicts) if own else Template(None, text, verdicts)

@@ -13,7 +13,7 @@ from selftrain.method.pairs import shown
 from selftrain.method.split import HELD_OUT
 from selftrain.method.verdict import parse_verdict
 from selftrain.planning.steps import PAIRS_STEP, judge_iteration
-from selftrain.prompts import resolve
+from selftrain.prompts import PromptName, resolve
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.instructions import instruction_id
 from selftrain.storage.tables import JUDGMENTS
@@ -51,13 +51,15 @@ class Batch(NamedTuple):
 
 def run(context: Context, load: Load = load_sampler) -> None:
     """Judge all pairs, shard by shard. Shards that are committed are not judged again."""
-    settings, template = context.work.spec.judge, resolve(context.work.spec.prompts, "judge")
+    settings, prompts = context.work.spec.judge, context.work.spec.prompts
+    asked_with: PromptName = "plan" if prompts.plan else "judge"
+    template = resolve(prompts, asked_with)
     parts = finished(context, PAIRS_STEP).parts
     model_name, model = judge(context, judge_iteration(context.work.step))
     stage = ShardedStage(
         context, JUDGMENTS, cut(count_rows(parts), settings.shards, len(Order) * settings.samples),
         inputs={input_name(PAIRS_STEP): manifest_digest(context.store, context.layout, PAIRS_STEP), model_name: model.digest},
-        prompts=digests({"judge": template}),
+        prompts=digests({asked_with: template}),
     )  # fmt: skip
     if missing := stage.missing(settings.parallelism):
         sampler, sampling = load(model.path, settings, [template]), Sampling.drawn(settings, settings.samples)

@@ -29,7 +29,8 @@ def run(context: Context) -> None:
     spec = context.work.spec
     probe(context.store)
     exams: set[Prompt] = {"judge", *_exam_prompts(spec)}
-    prompts = templates(spec) | {name: resolve(spec.prompts, name) for name in exams}
+    plan = {"plan": resolve(spec.prompts, "plan")} if spec.prompts.plan else {}
+    prompts = templates(spec) | plan | {name: resolve(spec.prompts, name) for name in exams}
     sources = read_sources(context)
     log.info("preflight: %d instructions and %d labelled pairs, left out: %s", sources.count, len(sources.labelled), _told(sources.drops))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
@@ -57,7 +58,7 @@ def _check_models(context: Context, model: Path) -> None:
     spec = context.work.spec
     judge = resolve(spec.prompts, "judge")
     tokenizer, facts = load_tokenizer(model), read_facts(model)
-    check_room(tokenizer, facts, spec.judge, [judge])
+    check_room(tokenizer, facts, spec.judge, [resolve(spec.prompts, "plan")])
     if exams := _exam_prompts(spec):
         check_room(tokenizer, facts, spec.evaluate, [resolve(spec.prompts, name) for name in exams])
     _check_length(spec.train.sequence_length, len(encode(tokenizer, judge.messages(Blank()))))

@@ -75,6 +75,7 @@ def test_placeholders_may_stand_in_the_system_message() -> None:
         ("answer", "Answer this.", "{{instruction}}"),
         ("judge", "{{instruction}} {{answer_a}}", "{{answer_b}}"),
         ("judge", "{{instruction}} {{answer_a}} {{answer_b}} {{answer}}", "{{answer}}"),
+        ("plan", "{{instruction}} {{answer_a}}", "{{answer_b}}"),
         ("variation", "{{instruction}} {{anwser}}", "{{anwser}}"),
         ("ranking", "{{instruction}} {{answer_a}} {{answer_b}} {{answer_c}}", "{{answer_d}}"),
         ("rating", "{{instruction}}", "{{answer}}"),
@@ -86,6 +87,14 @@ def test_a_wrong_placeholder_is_named(name: PromptName, user: str, word: str) ->
     assert error.value.reason is Reason.PROMPT_INVALID
     assert word in error.value.message
     assert f"spec.prompts.{name}" in error.value.message
+
+
+def test_judgments_are_sampled_with_the_judge_prompt_unless_there_is_a_plan() -> None:
+    asked = PromptTemplate(user="{{instruction}}|{{answer_a}}|{{answer_b}}")
+    assert resolve(Prompts(judge=asked), "plan") == resolve(Prompts(judge=asked), "judge")
+    assert resolve(Prompts(plan=asked), "plan").user == asked.user
+    assert resolve(Prompts(plan=asked), "plan").verdicts == resolve(Prompts(), "judge").verdicts == ("A", "B")
+    assert resolve(Prompts(plan=asked), "judge") == resolve(Prompts(), "judge")
 
 
 def test_a_variation_need_not_show_the_answer() -> None:

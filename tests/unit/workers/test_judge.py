@@ -8,10 +8,12 @@ from helpers.bench import Bench, held_out, make_judgments, make_pairs, manifest,
 from helpers.files import as_lines
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError, UserError
+from selftrain.api.prompts import Prompts
 from selftrain.api.records import Drop, Order
 from selftrain.api.seeds import seed_of
 from selftrain.api.stages import Stage
-from selftrain.workers import evaluate, judge
+from selftrain.prompts import resolve
+from selftrain.workers import evaluate, judge, select
 from selftrain.workers.context import Context
 from selftrain.workers.engine import Completion
 
@@ -37,6 +39,23 @@ def test_one_random_order_is_drawn_by_the_seed(bench: Bench) -> None:
     orders = {row["pair_id"]: row["order"] for row in rows(context)}
     assert len(orders) == len(rows(context)) == 10
     assert set(orders.values()) == set(Order)
+
+
+def test_judgments_may_be_sampled_with_another_prompt_than_they_are_learnt_with(bench: Bench) -> None:
+    plan = f"Plan first. {resolve(Prompts(), 'judge').user}"
+    spec = {"prompts": {"plan": {"user": plan}}, "judge": {"shards": 1, "samples": 4}}
+    make_pairs(bench, **spec)
+    before = len(bench.engine.asked)
+    context = bench.context(Stage.JUDGE, **spec)
+    judge.run(context, bench.load)
+    asked = bench.engine.asked[before:]
+    assert len(asked) == 20
+    assert all("Plan first." in text for text in asked)
+    assert manifest(context).prompts == {"plan": resolve(context.work.spec.prompts, "plan").sha256}
+    learning = bench.context(Stage.SELECT, **spec)
+    select.run(learning)
+    assert manifest(learning).prompts == {"judge": resolve(Prompts(), "judge").sha256}
+    assert all("Plan first." not in row["messages"][0]["content"] for row in rows(learning))
 
 
 def test_every_iteration_judges_a_slice_of_its_own(bench: Bench) -> None:

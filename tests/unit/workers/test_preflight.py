@@ -51,6 +51,7 @@ def test_an_input_that_changes_is_refused(bench: Bench) -> None:
         ({"instructions": {"uri": "file:///nowhere/x.jsonl"}}, Reason.INSTRUCTIONS_NOT_FOUND, "/nowhere/x.jsonl"),
         ({"evaluate": {"benchmarks": [{"name": "x", "uri": "file:///nowhere/b"}]}}, Reason.BENCHMARK_NOT_FOUND, "/nowhere/b"),
         ({"prompts": {"judge": {"user": "Judge!"}}}, Reason.PROMPT_INVALID, "{{answer_a}}"),
+        ({"prompts": {"plan": {"user": "{{answer_a}}{{answer_b}}"}}}, Reason.PROMPT_INVALID, "{{instruction}}"),
         (
             {"generate": {"negatives": [{"kind": "error"}]}, "prompts": {"rewrite": {"user": "{{answer}}"}}},
             Reason.PROMPT_INVALID,
