@@ -36,7 +36,7 @@ class Batch:
     targets: torch.Tensor
     """The next tokens at these places, row after row."""
     counts: list[int]
-    """How many of them each sequence has."""
+    """How many of them each sequence has, those where nothing is learnt included."""
 
 
 def batch_of(corpus: Corpus, examples: Sequence[int], device: torch.device, *, packed: bool) -> Batch:

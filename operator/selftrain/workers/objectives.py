@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from selftrain.workers.batches import Batch
+from selftrain.workers.batches import IGNORED, Batch
 
 Objective = Callable[[torch.Tensor, Batch], torch.Tensor]
 """From the logarithms of a micro-batch's loss tokens to its share of the loss."""
@@ -47,10 +47,10 @@ class Preference:
         sums = sums_of(logarithms, batch)
         gains = sums - torch.tensor([self.reference[sequence] for sequence in batch.sequences], dtype=sums.dtype, device=sums.device)
         margins = self.beta * (gains[0::2] - gains[1::2])
-        means = sums[0::2] / torch.tensor(batch.counts[0::2], dtype=sums.dtype, device=sums.device)
+        means = (sums / sums_of(batch.targets != IGNORED, batch))[0::2]
         return (-functional.logsigmoid(margins).sum() - self.nll_scale * means.sum()) / self.pairs
 
 
-def sums_of(logarithms: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Sum over each sequence."""
-    return torch.stack([part.sum() for part in logarithms.split(batch.counts)])
+def sums_of(values: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Sum over each sequence, of one value a loss token."""
+    return torch.stack([part.sum() for part in values.split(batch.counts)])
