@@ -12,14 +12,16 @@ Prompt = tuple[str, str]
 def left_out(prompts: Sequence[Prompt], unfit: Collection[int], *, mirrored: bool) -> dict[int, Drop]:
     """The examples that are not learnt from, by number, with the reason. `prompts` are those of all examples, in their drawn order.
 
-    Selection has made both letters right equally often, and if `mirrored` a pair is learnt in both orders or not at all. So the
-    other order of what does not fit goes too; and of the letter that is then right more often, the ordered pairs drawn last.
+    Selection has made both letters right equally often, and if `mirrored` a pair was judged right in both orders. So the other order
+    of what does not fit goes too, if it is there (of DPO's pairs an order without a contrast is not); and of the letter that is then
+    right more often, the ordered pairs drawn last.
     """
     drops = dict.fromkeys(unfit, Drop.TOO_LONG)
     if not drops:
         return drops
     fit = {prompt for number, prompt in enumerate(prompts) if number not in drops}
-    alone = {(pair, order) for pair, order in fit if mirrored and not all((pair, other.value) in fit for other in Order)}
+    torn = {pair for pair, _ in set(prompts) - fit} if mirrored else set()
+    alone = {prompt for prompt in fit if prompt[0] in torn}
     even = _even(prompt for prompt in dict.fromkeys(prompts) if prompt in fit and prompt not in alone)
     for number, prompt in enumerate(prompts):
         if prompt in alone:

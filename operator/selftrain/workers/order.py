@@ -23,7 +23,7 @@ class Selected(ApiModel):
     """How the examples of a run were selected, which they have to stay."""
 
     mirrored: bool
-    """A pair is learnt in both orders or not at all."""
+    """A pair is learnt if it was judged right in both orders."""
 
 
 class TrainOrder(ApiModel):

@@ -34,6 +34,12 @@ def test_an_ordered_pair_with_several_contrasts_counts_once() -> None:
     assert left_out(prompts, (0, 1, 2), mirrored=False) == {**dict.fromkeys((0, 1, 2), Drop.TOO_LONG), 5: Drop.UNBALANCED}
 
 
+def test_a_pair_that_was_selected_in_one_order_is_not_torn() -> None:
+    """DPO has pairs with a contrast in one order only: all judgments of the other one were right."""
+    prompts = [("1", "AB"), ("2", "BA"), ("3", "AB"), ("3", "BA"), ("4", "AB"), ("4", "BA")]
+    assert left_out(prompts, (4,), mirrored=True) == {4: Drop.TOO_LONG, 5: Drop.MIRROR_NOT_KEPT}
+
+
 @given(st.sets(st.integers(0, 19), min_size=1), st.booleans())
 def test_what_is_left_is_even(unfit: set[int], mirrored: bool) -> None:
     drops = left_out(PAIRS, unfit, mirrored=mirrored)
