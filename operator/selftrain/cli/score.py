@@ -58,7 +58,7 @@ def _wins(row: RmBenchRow) -> list[list[float]]:
 
 def _mtbench(path: Path) -> Scored:
     rows = read_rows(path, MtBenchRow, MtBenchRow.key)
-    return mtbench.score(mtbench.Row(row.turn, None if row.judge == "error" else row.judge, row.human) for row in rows)
+    return mtbench.score(mtbench.Row(row.question_id, row.turn, None if row.judge == "error" else row.judge, row.human) for row in rows)
 
 
 def _pairs(path: Path) -> Scored:

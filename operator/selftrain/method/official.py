@@ -72,7 +72,11 @@ def _rewardbench(rows: Sequence[rewardbench.Row]) -> Official:
 
 
 def item_of(layout: PairFormat, pair: str) -> str:
-    """The item that a pair is of, by its name. Two benchmarks make several pairs of one item."""
+    """The item that a pair is of, by its name. Some benchmarks make several pairs of one item or prompt: MT-Bench has 80 questions."""
+    if layout is PairFormat.MT_BENCH:
+        return pair.partition("/")[0]
+    if layout is PairFormat.REWARDBENCH2 and pair.startswith(rewardbench2.TIES):
+        return pair.rpartition(":")[2]
     return pair.rpartition("/")[0] if layout in (PairFormat.RM_BENCH, PairFormat.PPE_CORRECTNESS) else pair
 
 
@@ -96,7 +100,8 @@ def _both_orders(rulings: Sequence[Ruling]) -> list[judgebench.Row]:
 
 def _beside(rulings: Sequence[Ruling], people: Mapping[str, Sequence[str]]) -> list[mtbench.Row]:
     """The judge's votes beside people's. Opposite verdicts in the two orders are a tie, as in FastChat; a missing one is no vote."""
-    return [mtbench.Row(mtbench.turn_of(both[Order.AB].subset), _vote(both), people[both[Order.AB].id]) for both in _pairs(rulings)]
+    known = ((both[Order.AB], _vote(both)) for both in _pairs(rulings))
+    return [mtbench.Row(item_of(PairFormat.MT_BENCH, one.id), mtbench.turn_of(one.subset), vote, people[one.id]) for one, vote in known]
 
 
 def _vote(both: Mapping[Order, Ruling]) -> str | None:

@@ -34,16 +34,18 @@ def wilson(correct: float, total: float, z: float = Z95) -> tuple[float, float]:
 def effective(items: Iterable[tuple[int, int]]) -> float:
     """How many independent judgments would be as uncertain as these, given the right ones and all of each item.
 
-    By the ratio estimator of a cluster sample (Cochran 1977, section 11): never more than there are judgments, nor less than items.
+    By the ratio estimator of a cluster sample (Cochran 1977, section 11): never more than there are judgments, nor less than if each
+    item stood or fell as a whole (Kish 1965: items where all are of one size, fewer where a few are large).
     """
     known = list(items)
     right, total = sum(own for own, _ in known), sum(of for _, of in known)
     count = len(known)
+    whole = total**2 / sum(of**2 for _, of in known) if total else 0.0
     if count <= 1 or right in (0, total):
-        return float(count)
+        return whole
     share = right / total
     spread = sum((own - share * of) ** 2 for own, of in known) * count / (count - 1) / total**2
-    return min(float(total), max(float(count), share * (1 - share) / spread)) if spread else float(total)
+    return min(float(total), max(whole, share * (1 - share) / spread)) if spread else float(total)
 
 
 def sign_test(wins: int, losses: int) -> float:

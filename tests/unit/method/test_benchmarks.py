@@ -154,7 +154,7 @@ def test_ties_by_hand() -> None:
 
 
 def test_the_worst_score_of_ties_is_below_zero() -> None:
-    """Its interval is that of no right item, with as many rows as are published as well."""
+    """Its interval is that of no right prompt, with as many rows as are published as well."""
     items = [
         Tied(str(n), reference=reference, correct=1 + (not reference), ratings=[1, *([2] * (not reference)), 9, 9])
         for n in range(51)
@@ -163,7 +163,7 @@ def test_the_worst_score_of_ties_is_below_zero() -> None:
     score = rewardbench2.score_ties(items)
     assert score is not None
     assert score.value == pytest.approx(-0.01)
-    assert score.interval == wilson(0, 102)
+    assert score.interval == wilson(0, 51)
 
 
 def test_ties_need_both_kinds_of_a_prompt() -> None:
@@ -265,27 +265,29 @@ def test_rm_bench_is_complete_with_its_published_items() -> None:
 
 def test_agreement_with_and_without_ties() -> None:
     rows = [
-        mtbench.Row(1, "model_a", ["model_a", "tie", "model_b"]),
-        mtbench.Row(1, "tie", ["tie (bothbad)", "model_a"]),
-        mtbench.Row(2, None, ["model_a"]),
+        mtbench.Row("81", 1, "model_a", ["model_a", "tie", "model_b"]),
+        mtbench.Row("82", 1, "tie", ["tie (bothbad)", "model_a"]),
+        mtbench.Row("82", 2, None, ["model_a"]),
     ]
-    assert mtbench.agreements(rows, ties=True) == [(1, 3), (1, 2), (0, 1)]
-    assert mtbench.agreements(rows, ties=False) == [(1, 2), (0, 1)]
+    assert mtbench.agreements(rows, ties=True) == [(1, 3), (1, 3)]
+    assert mtbench.agreements(rows, ties=False) == [(1, 2), (0, 1)], "the second question's second turn has one without ties"
     parts = mtbench.score(rows).parts
     assert (parts["turn 1 with ties"]["agreed"], parts["turn 1 with ties"]["total"]) == (2, 5)
     assert (parts["turn 2 without ties"]["agreed"], parts["turn 2 without ties"]["total"]) == (0, 1)
 
 
-def test_many_votes_on_one_comparison_are_one_judgment() -> None:
-    """All that a verdict is compared with agrees with it or not; it is known no better for there being many."""
-    rows = [mtbench.Row(1, "model_a", ["model_a" if n < 6 else "model_b"] * 20) for n in range(10)]
+@pytest.mark.parametrize(("comparisons", "votes"), [(1, 20), (20, 1), (4, 5)])
+def test_all_that_is_said_of_one_question_stands_together(comparisons: int, votes: int) -> None:
+    """Whether many vote on one comparison or few on many: ten questions are known no better for it."""
+    people = ["model_a"] * votes, ["model_b"] * votes
+    rows = [mtbench.Row(str(n), 1 + m % 2, "model_a", people[n >= 6]) for n in range(10) for m in range(comparisons)]
     scored = mtbench.score(rows).overall
     assert scored is not None
     assert (scored.value, scored.count, scored.interval) == (0.6, 200, wilson(6, 10))
 
 
 def test_without_votes_there_is_no_agreement() -> None:
-    some, none = (mtbench.score([mtbench.Row(1, "model_a", people)]) for people in (["model_a"], []))
+    some, none = (mtbench.score([mtbench.Row("81", 1, "model_a", people)]) for people in (["model_a"], []))
     assert some.parts["turn 2 with ties"] == {"score": None, "interval": None, "count": 0, "agreed": 0, "total": 0}
     assert some.official.parts == {"turn 1 with ties": 1, "turn 1 without ties": 1}
     assert (none.as_json()["overall"], none.as_json()["count"], none.as_json()["interval"]) == (None, 0, None)

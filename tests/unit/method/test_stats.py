@@ -40,6 +40,7 @@ def test_as_many_are_independent_as_their_items_differ() -> None:
     assert effective([(1, 2)] * 50) == 100, "orders that make up for each other are no less certain than independent ones"
     assert effective([(2, 2)] * 30 + [(0, 2)] * 20) == 50, "both stand and fall together"
     assert effective([(1, 1)] * 30 + [(0, 1)] * 20) == 50
+    assert effective([(9, 9)] + [(1, 1)] * 9) == pytest.approx(18**2 / 90), "one of them is half of all that was said"
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.9, 1.0])
@@ -50,6 +51,18 @@ def test_intervals_hold_what_they_promise(kept: float) -> None:
         items = [_both(draw, kept) for _ in range(160)]
         right, independent = sum(own for own, _ in items), effective(items)
         low, high = wilson(right / 320 * independent, independent)
+        missed += not low <= 0.7 <= high
+    assert missed / runs == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 3, 4, 5), (1, 1, 1, 2, 3, 5), tuple(range(1, 21))])
+def test_large_items_are_not_several(sizes: tuple[int, ...]) -> None:
+    """300 items that stand or fall as a whole, some with more judgments than others."""
+    draw, missed, runs = random.Random(7), 0, 2000
+    for _ in range(runs):
+        items = [(size * (draw.random() < 0.7), size) for size in (sizes * 300)[:300]]
+        total, independent = sum(of for _, of in items), effective(items)
+        low, high = wilson(sum(own for own, _ in items) / total * independent, independent)
         missed += not low <= 0.7 <= high
     assert missed / runs == pytest.approx(0.05, abs=0.02)
 

@@ -3,6 +3,7 @@
 Source: fastchat/llm_judge/compute_agreement.py of lm-sys/FastChat, 0e6d3e4.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ TURNS = (1, 2)
 class Row(NamedTuple):
     """One comparison of two models' answers in one turn. A judge's missing verdict agrees with nobody."""
 
+    question: str
     turn: int
     judge: str | None
     people: Sequence[str]
@@ -54,13 +56,12 @@ def score(rows: Iterable[Row]) -> Scored:
 
 
 def agreements(rows: Iterable[Row], *, ties: bool) -> list[tuple[int, int]]:
-    """Of each comparison that people have voted on: their votes that agree with the judge, and all that count."""
-    found = []
+    """By question: people's votes that agree with the judge, and all that count."""
+    found: defaultdict[str, list[bool]] = defaultdict(list)
     for row in rows:
         judge = _plain(row.judge)
-        if votes := [vote for vote in map(_plain, row.people) if ties or TIE not in (judge, vote)]:
-            found.append((sum(vote == judge for vote in votes), len(votes)))
-    return found
+        found[row.question].extend(vote == judge for vote in map(_plain, row.people) if ties or TIE not in (judge, vote))
+    return [(sum(votes), len(votes)) for votes in found.values() if votes]
 
 
 def _plain(vote: str | None) -> str | None:
@@ -69,7 +70,7 @@ def _plain(vote: str | None) -> str | None:
 
 
 def _share(compared: list[tuple[int, int]]) -> Score:
-    """Votes on one comparison are compared with one verdict of the judge, so they are no independent witnesses."""
+    """Neither votes on one comparison, which are compared with one verdict, nor comparisons on one question are independent."""
     agreed, total = _sum(compared)
     return Score(agreed / total, total, effective(compared)) if total else NOTHING
 

@@ -104,7 +104,10 @@ def _prompts(items: Iterable[Tied], *, reference: bool) -> set[int | str]:
 
 
 def score_ties(items: Sequence[Tied]) -> Score | None:
-    """60 % accuracy, 40 % margins, 1 % for how clear the margins are. None if no prompt has both a reference and a tied item."""
+    """60 % accuracy, 40 % margins, 1 % for how clear the margins are. None if no prompt has both a reference and a tied item.
+
+    As well known as by its prompts: the two items of one are about the same question.
+    """
     references = {prompt_of(item.prompt): margins(item) for item in items if item.reference}
     tied = {prompt_of(item.prompt): margins(item) for item in items if not item.reference}
     both = references.keys() & tied.keys()
@@ -118,7 +121,7 @@ def score_ties(items: Sequence[Tied]) -> Score | None:
         + 0.20 * _share(over_wrong > between_correct for over_wrong, between_correct in clear)
         + 0.01 * sum(_clearness(*both) for both in clear) / len(clear)
     )
-    return Score(value, len(items), float(len(items)))
+    return Score(value, len(items), float(len(references.keys() | tied.keys())))
 
 
 def margins(item: Tied) -> Margins:
