@@ -174,13 +174,14 @@ VALIDATION = "validation pairs"
 
 
 class Overlap(ApiModel):
-    """Held-out pairs, or items with more answers, of which a text also occurs in what the judge was trained on (method/overlap)."""
+    """Held-out items, each counted once however many pairs show it, of which a text also occurs in what the judge was trained on
+    (method/overlap)."""
 
     pairs: int
     instructions: int
-    """Pairs whose instruction was found."""
+    """Items whose instruction was found."""
     answers: int
-    """Pairs of whose answers one was found."""
+    """Items of whose answers one was found."""
 
 
 class BenchmarkResult(ApiModel):

@@ -21,18 +21,22 @@ class Texts(NamedTuple):
     answers: tuple[str, ...]
 
 
-def overlaps(held_out: Mapping[str, Sequence[Texts]], training: Iterable[Texts]) -> dict[str, Overlap]:
-    """Counts by benchmark. Memory is that of the benchmarks' runs of words, about 100 bytes each, whatever the training set's size."""
-    wanted = {key for pairs in held_out.values() for pair in pairs for key in _keys(pair)}
+def overlaps(held_out: Mapping[str, Iterable[tuple[str, Texts]]], training: Iterable[Texts]) -> dict[str, Overlap]:
+    """Counts by benchmark. Each of its pairs says of which item it is: several may show the same texts.
+
+    Memory is that of the benchmarks' runs of words, about 100 bytes each, whatever the training set's size.
+    """
+    items = {name: list(pairs) for name, pairs in held_out.items()}
+    wanted = {key for pairs in items.values() for _, pair in pairs for key in _keys(pair)}
     found = {key for pair in training for key in _keys(pair) if key in wanted}
-    return {name: _count(pairs, found) for name, pairs in held_out.items()}
+    return {name: _count(pairs, found) for name, pairs in items.items()}
 
 
-def _count(pairs: Sequence[Texts], found: set[int]) -> Overlap:
+def _count(pairs: Sequence[tuple[str, Texts]], found: set[int]) -> Overlap:
     return Overlap(
-        pairs=len(pairs),
-        instructions=sum(any(key in found for key in _instruction(pair)) for pair in pairs),
-        answers=sum(any(key in found for key in _answers(pair)) for pair in pairs),
+        pairs=len({item for item, _ in pairs}),
+        instructions=len({item for item, pair in pairs if any(key in found for key in _instruction(pair))}),
+        answers=len({item for item, pair in pairs if any(key in found for key in _answers(pair))}),
     )
 
 

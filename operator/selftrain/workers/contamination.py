@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
+from selftrain.api.pair_files import PairFormat
 from selftrain.api.records import Overlap
 from selftrain.api.stages import Stage, Step
 from selftrain.method.contests import Contest
+from selftrain.method.official import item_of
 from selftrain.method.overlap import Texts, overlaps
 from selftrain.method.pairs import HeldOut
 from selftrain.planning.steps import PAIRS_STEP, learnt_from
@@ -17,14 +19,14 @@ def contamination(context: Context, benchmarks: Iterable[Exam]) -> dict[str, Ove
     """Overlaps by benchmark; none for the seed, whose training data nobody here knows."""
     if context.work.iteration == 0:
         return {}
-    held_out = {exam.name: [_texts(item) for item in exam.items] for exam in benchmarks}
+    held_out = {exam.name: [_texts(exam.layout, item) for item in exam.items] for exam in benchmarks}
     return overlaps(held_out, _trained_on(context))
 
 
-def _texts(item: HeldOut | Contest) -> Texts:
+def _texts(layout: PairFormat, item: HeldOut | Contest) -> tuple[str, Texts]:
     if isinstance(item, Contest):
-        return Texts(item.instruction, (*item.right, *item.wrong))
-    return Texts(item["instruction"], (item["chosen"], item["rejected"]))
+        return item_of(layout, item.id), Texts(item.instruction, (*item.right, *item.wrong))
+    return item_of(layout, item["id"]), Texts(item["instruction"], (item["chosen"], item["rejected"]))
 
 
 def _trained_on(context: Context) -> Iterator[Texts]:

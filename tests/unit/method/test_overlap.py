@@ -9,7 +9,7 @@ NOTHING = ("", "")
 
 
 def counted(held_out: Texts, *training: Texts) -> tuple[int, int]:
-    told = overlaps({"one": [held_out]}, training)["one"]
+    told = overlaps({"one": [("item", held_out)]}, training)["one"]
     return told.instructions, told.answers
 
 
@@ -34,5 +34,11 @@ def test_short_answers_say_nothing() -> None:
 @given(st.lists(st.sampled_from("abc"), min_size=RUN, max_size=40), st.integers(0, 40))
 def test_a_text_is_always_found_in_itself_and_pairs_are_counted(letters: list[str], start: int) -> None:
     text, rest = " ".join(letters), " ".join(letters[start:])
-    told = overlaps({"one": [Texts(text, (text, "x")), Texts("new one", (rest, rest))]}, [Texts(text, ("", ""))])["one"]
+    told = overlaps({"one": [("1", Texts(text, (text, "x"))), ("2", Texts("new one", (rest, rest)))]}, [Texts(text, ("", ""))])["one"]
     assert told == Overlap(pairs=2, instructions=1, answers=1 + (len(letters) - start >= RUN))
+
+
+def test_an_item_of_several_pairs_is_found_once() -> None:
+    """RM-Bench shows the answers of an item in nine pairs."""
+    pairs = [(str(item), Texts(f"Task {item}", (LONG if item else "a", "b"))) for item in range(4) for _ in range(9)]
+    assert overlaps({"one": pairs}, [Texts("Task 2", (LONG, ""))])["one"] == Overlap(pairs=4, instructions=1, answers=3)
