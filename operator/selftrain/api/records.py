@@ -175,7 +175,8 @@ VALIDATION = "validation pairs"
 
 class Overlap(ApiModel):
     """Held-out items, each counted once however many pairs show it, of which a text also occurs in what the judge was trained on
-    (method/overlap)."""
+    (method/overlap).
+    """
 
     pairs: int
     instructions: int
