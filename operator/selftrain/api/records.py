@@ -83,7 +83,7 @@ class Drop(StrEnum):
     SAME_INSTRUCTION = "same-instruction"
     """generate: the variation is the instruction itself"""
     SAME_ANSWER = "same-answer"
-    """generate, evaluate: both answers are equal"""
+    """generate, evaluate: both answers are equal; synthetic ones also if they differ in what is around all of them (method/pairs.bare)"""
     NO_MAJORITY = "no-majority"
     """generate: answers repeat, and none is given more often than all others together; or all differ, and no other kind was asked for"""
     UNANIMOUS = "unanimous"
@@ -174,9 +174,7 @@ VALIDATION = "validation pairs"
 
 
 class Overlap(ApiModel):
-    """Held-out items, each counted once however many pairs show it, of which a text also occurs in what the judge was trained on
-    (method/overlap).
-    """
+    """Held-out items of which a text also occurs in what the judge was trained on (method/overlap), once however many pairs show it."""
 
     pairs: int
     instructions: int

@@ -8,7 +8,7 @@ from math import log
 from selftrain.api.recipes import NegativeKind
 from selftrain.api.records import Drop
 from selftrain.api.seeds import SEEDS, seed_of
-from selftrain.method.pairs import Written, bare, check_answer
+from selftrain.method.pairs import Written, bare, check_answer, normal
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def agree(answers: Sequence[Written]) -> Agreement | Drop:
     [(most, votes)] = counts.most_common(1)
     if 1 < votes <= len(whole) / 2:
         return Drop.NO_MAJORITY
-    chosen = next(answer for answer in whole if bare(answer.text) == most)
+    same = [answer for answer in whole if bare(answer.text) == most]
+    [(form, _)] = Counter(normal(answer.text) for answer in same).most_common(1)
+    chosen = next(answer for answer in same if normal(answer.text) == form)
     if votes == 1 < len(whole):
         return Agreement(chosen, (), Drop.NO_MAJORITY)
     return Agreement(chosen, tuple(answer for answer in whole if bare(answer.text) != most), Drop.UNANIMOUS)

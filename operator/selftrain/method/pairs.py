@@ -1,6 +1,5 @@
 """A pair: the answer to the instruction, and one that is worse by construction."""
 
-import re
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -9,10 +8,12 @@ from selftrain.api.records import Drop, Order
 from selftrain.method.rewriting import parse_rewritten
 from selftrain.method.variation import parse_variation
 
-MARK = r"*`$\"'\u00ab\u00bb\u2018\u2019\u201c\u201d"
-MARKS = re.compile(rf"(?<![\w{MARK}])[{MARK}]+|[{MARK}]++(?!\w)|\\[()\[\]]")
-"""Markdown, LaTeX and quotes around words; 2**3 and it's have none."""
-BOXED = re.compile(r"\\(?:boxed|text|mathrm)\{([^{}]*)\}")
+AROUND = {
+    **{mark: mark for mark in ("**", "*", "_", "`", "$", '"', "'")},
+    "\\(": "\\)", "\\boxed{": "}", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb",
+}  # fmt: skip
+"""What may stand around an answer without changing it: Markdown, LaTeX, quotes."""
+STOPS = (".", "\u3002")
 LABELLED = "labelled"
 """The kind of pairs that were not made here."""
 
@@ -102,6 +103,23 @@ def normal(text: str) -> str:
 
 
 def bare(answer: str) -> str:
-    """The answer without how it is written: "**Paris**." and "paris" say the same, and neither is worse than the other."""
+    """The answer without what is around all of it: "**Paris**." and "paris" say the same, and neither is worse than the other.
+
+    What stands within an answer may be what it is about: code, formulas, quotations.
+    """
     plain = normal(answer)
-    return MARKS.sub("", BOXED.sub(r"\1", plain)).rstrip(" .!,;:") or plain
+    while (inner := _inner(plain)) is not None:
+        plain = inner
+    return plain
+
+
+def _inner(text: str) -> str | None:
+    """The text without its full stop or the marks around it; None if it has neither."""
+    if text.endswith(STOPS) and text[:-1].strip(" ."):
+        return text[:-1].rstrip()
+    for opened, closed in AROUND.items():
+        inner = text.removeprefix(opened).removesuffix(closed)
+        is_whole = len(inner) == len(text) - len(opened) - len(closed) and opened not in inner and closed not in inner
+        if is_whole and inner.strip():
+            return inner.strip()
+    return None

@@ -9,6 +9,10 @@ from selftrain.api.records import Drop
 from selftrain.method.negatives import Agreement, agree, disagreeing, order_of
 from selftrain.method.pairs import Written
 
+DIFFERENT = [
+    ("5", "-5"), ("5", ".5"), ("5", "5!"), ("5'", '5"'), ("a, b", "a, b, c"), ("...", "!"), ("2**3", "23"), ("x * 2", "x ** 2"),
+    ("f(*args)", "f(args)"), ("print('x')", "print(x)"), ('["1"]', "[1]"), ("echo $x", "echo x"), ("'a' or 'b'", "a' or 'b"),
+]  # fmt: skip
 VARIATION, DISAGREEMENT = NegativeKind.VARIATION, NegativeKind.DISAGREEMENT
 
 
@@ -33,8 +37,9 @@ def test_what_most_answers_say() -> None:
 @pytest.mark.parametrize(
     "texts",
     [
-        ["Paris", "Paris.", "**Paris**", "\u201cparis\u201d", "`Paris`!"],
-        ["42", "$42$", "\\boxed{42}", "\\(42\\)", "*42*."],
+        ["Paris", "Paris.", "**Paris**", "\u201cparis\u201d", "`Paris`", "_Paris_."],
+        ["42", "$42$", "\\boxed{42}", "\\(42\\)", "*42*.", "$\\boxed{42}$."],
+        ["\u6771\u4eac", "\u6771\u4eac\u3002", "**\u6771\u4eac**"],
         ["It's 2**3", "\u201cIt's 2**3.\u201d"],
     ],
 )
@@ -45,7 +50,13 @@ def test_answers_that_only_look_different_agree(texts: list[str]) -> None:
     assert (found.chosen.text, found.others, found.lacking) == (texts[0], (), Drop.UNANIMOUS)
 
 
-@pytest.mark.parametrize(("one", "other"), [("5", "-5"), ("5", ".5"), ("2**3", "23"), ("it's", "its"), ("a, b", "a, b, c"), ("...", "!")])
+def test_the_answer_is_written_as_most_write_it() -> None:
+    found = agree(said("**Paris**", "Paris", "London", "paris"))
+    assert isinstance(found, Agreement)
+    assert found.chosen.text == "Paris"
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_answers_that_differ_do_not_agree(one: str, other: str) -> None:
     found = agree(said(one, one, other))
     assert isinstance(found, Agreement)
