@@ -4,6 +4,7 @@ A record needs neither the run's store nor this machine to be read again.
 """
 
 import json
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -43,7 +44,7 @@ def record_of(experiment: Experiment, run: SelfTrainRun, store: ObjectStore, sum
             entry["learnt"] = traces(reader.learnt(number), pairs, truth)
     return {
         **made_from(experiment),
-        "seconds": summary["seconds"],
+        "commit": commit(),
         "pairs": labels(pairs.values(), truth),
         "iterations": iterations,
     }
@@ -52,6 +53,13 @@ def record_of(experiment: Experiment, run: SelfTrainRun, store: ObjectStore, sum
 def made_from(experiment: Experiment) -> Row:
     """What a record is of. If it changes, the run has to be carried out again."""
     return {"manifest": experiment.manifest(), "world": fingerprint(experiment.family)}
+
+
+def commit() -> str | None:
+    """The code that made a record, in a clone."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def finished(experiment: Experiment, records: Mapping[str, Row]) -> bool:

@@ -60,6 +60,15 @@ class Share(NamedTuple):
         return f"{self.part}/{self.total} = {share(self.part, self.total, self.interval)}" if self.total else "none"
 
 
+class Traces(NamedTuple):
+    """What judges wrote. Records count by kind and not by pair, so there is no interval."""
+
+    all: int
+    solved: int
+    lookups: int
+    """Of the solved. A judge that calls the first answer right whatever it is looks up half of them."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One judge of an experiment on one benchmark, all its seeds together."""
@@ -82,11 +91,10 @@ class Row:
         seeds = sorted({seed for seed, _, _ in self.hits})
         return [sum(right for (own, _, _), right in self.hits.items() if own == seed) for seed in seeds]
 
-    def lookups(self, group: str, kind: str | None = None) -> Share:
-        """Look-ups among the traces judged, learnt or evaluated; of one kind of worse answer, if it is given."""
+    def traces(self, group: str, kind: str | None = None) -> Traces:
+        """The traces judged, learnt or evaluated; of one kind of worse answer, if it is given."""
         counts = [of for entry in self.entries for name, of in entry.get(group, {}).items() if kind in (None, name)]
-        part, total = (sum(of[name] for of in counts) for name in ("look-ups", "traces"))
-        return Share(part, total, total)
+        return Traces(*(sum(of[name] for of in counts) for name in ("traces", "solved", "look-ups")))
 
     @property
     def strict(self) -> Share:
@@ -208,10 +216,19 @@ def _score(row: Row, seed: Row | None, *others: Row | None) -> list[str]:
 
 
 def held_out_traces(found: Sequence[Row]) -> str:
-    """How many traces on held-out pairs look the answer up: on near misses nothing else leads to the right verdict but chance."""
-    head = ["judge", "iteration", *(f"{kind}: look-ups" for kind in KINDS)]
-    lines = ([row.name, str(row.iteration), *(str(row.lookups("evaluated", kind)) for kind in KINDS)] for row in found if row.first)
-    return table(head, lines)
+    """How many traces on held-out pairs solve the task, and how many of these look the answer up.
+
+    On near misses nothing else leads to the right verdict but chance, which looks up half of what is solved.
+    """
+    head = ["judge", "iteration", *(f"{kind}: {what}" for kind in KINDS for what in ("solved", "of these look-ups"))]
+    return table(
+        head, ([row.name, str(row.iteration), *(cell for kind in KINDS for cell in _solving(row, kind))] for row in found if row.first)
+    )
+
+
+def _solving(row: Row, kind: str) -> tuple[str, str]:
+    found = row.traces("evaluated", kind)
+    return _fraction(found.solved, found.all), _fraction(found.lookups, found.solved)
 
 
 def costs(found: Sequence[Row]) -> str:

@@ -125,7 +125,7 @@ def test_look_ups_on_held_out_pairs_are_pooled_by_kind():
     judge = {**entry(1, {"facts-005": "11"}, 1), "evaluated": traces(told, pairs, truth)}
     runs = {name: {"iterations": [{**judge, "iteration": 0}, judge]} for name in ("paper-1", "paper-2")}
     table = held_out_traces(rows([Experiment("paper", number, {}, "demo", None) for number in (1, 2)], runs))
-    assert table.splitlines()[-1] == "| paper | 1 | 2/4 = 0.500 (0.150 to 0.850) | none |"
+    assert table.splitlines()[-1] == "| paper | 1 | 4/4 = 1.00 | 2/4 = 0.50 | none | none |"
 
 
 def test_plots_name_their_judges_and_equal_numbers_give_an_equal_file(tmp_path):
