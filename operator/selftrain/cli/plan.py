@@ -14,6 +14,9 @@ from selftrain.api.v1alpha1 import Negative, SelfTrainRun, Spec
 from selftrain.local.manifest import read_run
 from selftrain.method.estimate import GPUS, Assumptions, estimate
 
+EXAMPLES = {"parameters": "70e9", "instructions": "20000", "labelled": "7000"}
+"""How sizes are given."""
+
 
 def plan(manifest: Path) -> str:
     """YAML of the run as it would be carried out. Planning it again gives the same."""
@@ -28,12 +31,15 @@ def plan(manifest: Path) -> str:
 def estimated(manifest: Path, gpu: str, known: Mapping[str, float]) -> dict[str, Any]:
     """What the run will take, stage by stage, with what was assumed."""
     spec = read_run(manifest, None).spec
-    limit = spec.instructions.limit if spec.instructions else None
-    if "parameters" not in known or ("instructions" not in known and limit is None):
-        message = "the size of the model and the number of instructions must be known"
-        raise UserError(Reason.INVALID_SPEC, message, "give --assume parameters=70e9 --assume instructions=20000, or instructions.limit")
+    sources = {"instructions": spec.instructions, "labelled": spec.labelled}
+    limits = {name: source.limit for name, source in sources.items() if source}
+    needed = ["parameters", *(name for name, limit in limits.items() if limit is None)]
+    if missing := [name for name in needed if name not in known]:
+        fix = f"give {' '.join(f'--assume {name}={EXAMPLES[name]}' for name in missing)}, or the limits of instructions and labelled"
+        raise UserError(Reason.INVALID_SPEC, f"nobody knows from the manifest how many {' and '.join(missing)} there are", fix)
+    counts = {name: float(limit) for name, limit in limits.items() if limit is not None}
     others = {name: number for name, number in known.items() if not name.startswith("held_out")}
-    assumed = Assumptions(held_out=_sizes(spec, known), **{"instructions": limit or 0, **others})
+    assumed = Assumptions(held_out=_sizes(spec, known), **{"instructions": 0.0, **counts, **others})
     stages = list(estimate(spec, assumed, GPUS[gpu]))
     total = {"gpu_hours": sum(stage.gpu_hours for stage in stages), "storage_bytes": sum(stage.storage_bytes for stage in stages)}
     return {"gpu": gpu, "assumed": asdict(assumed), "stages": [asdict(stage) for stage in stages], "total": total}

@@ -7,11 +7,13 @@ context of some thousand tokens it is a few percent.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from selftrain.api.pair_files import Benchmark, Mode, PairFormat
 from selftrain.api.recipes import NegativeKind, Objective
 from selftrain.api.stages import ROUND, Stage
 from selftrain.api.v1alpha1 import Spec
+from selftrain.method.mixing import mixed
 
 READ, TRAIN, PASS, RECOMPUTE = 2, 6, 4, 2
 BYTES_A_TOKEN = 4
@@ -43,6 +45,8 @@ class Assumptions:
 
     parameters: float
     instructions: float
+    labelled: float = 0
+    """Labelled pairs, which need no generator."""
     held_out: Mapping[str, float] = field(default_factory=dict)
     """By benchmark: its pairs, or the items of RewardBench 2."""
     instruction_tokens: float = 150
@@ -177,12 +181,20 @@ def _wanted(spec: Spec, known: Assumptions, instructions: float) -> float:
 def _ordered(spec: Spec, known: Assumptions) -> float:
     """Ordered pairs that an iteration judges."""
     orders = 2 if spec.judge.orders == "both" else 1
-    return _wanted(spec, known, known.instructions - spec.held_out) * known.usable * orders / spec.resolved.slices
+    return (_synthetic(spec, known) + known.labelled) * orders / spec.resolved.slices
+
+
+def _synthetic(spec: Spec, known: Assumptions) -> float:
+    """Pairs made of instructions that are not held out."""
+    return _wanted(spec, known, max(0, known.instructions - spec.held_out)) * known.usable
 
 
 def _examples(spec: Spec, known: Assumptions) -> list[float]:
-    """Of each iteration. For DPO as many an ordered pair as it may have."""
+    """Of each iteration. For DPO as many an ordered pair as it may have; of a source that is there in excess the rest is left out."""
     each = _ordered(spec, known) * known.kept
+    if spec.labelled and spec.labelled.share:
+        sources = round(known.labelled), round(_synthetic(spec, known))
+        each *= sum(mixed(*sources, Fraction(spec.labelled.share))) / max(1, sum(sources))
     return [each * (spec.resolved.contrasts if _contrasts(spec, iteration) else 1) for iteration in range(1, spec.iterations + 1)]
 
 

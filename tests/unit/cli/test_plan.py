@@ -80,4 +80,14 @@ def _costs(runs: Sequence[dict[str, float]]) -> list[str]:
 def test_an_estimate_needs_sizes(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     path = next(path for path in GOOD if path.stem == "smallest")
     assert main(["plan", str(path), "--estimate", *options]) == 2
-    assert "must be known" in capsys.readouterr().err
+    missing = "instructions" if options else "parameters and instructions"
+    assert f"how many {missing} there are; give --assume " in capsys.readouterr().err
+
+
+def test_labelled_pairs_alone_need_no_instructions(capsys: pytest.CaptureFixture[str]) -> None:
+    path = ROOT / "examples" / "ablations" / "labelled.yaml"
+    assert main(["plan", str(path), "--estimate", "--assume", "parameters=8e9"]) == 2
+    assert "how many labelled there are; give --assume labelled=7000" in capsys.readouterr().err
+    assert main(["plan", str(path), "--estimate", "--assume", "parameters=8e9", "--assume", "labelled=7000"]) == 0
+    generated, judged, *_ = json.loads(capsys.readouterr().out)["stages"]
+    assert (generated["items"], judged["items"]) == (0, 7000 * 2 * 15 * 5)

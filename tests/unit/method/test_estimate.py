@@ -83,6 +83,17 @@ def test_held_out_instructions_get_answers_and_no_judgments() -> None:
     assert split[Stage.JUDGE].items == plain[Stage.JUDGE].items * 0.75
 
 
+def test_labelled_pairs_are_judged_and_learnt_and_nobody_writes_them() -> None:
+    labelled = {"uri": "s3://bucket/labelled.jsonl"}
+    plain, both = found(), found(replace(KNOWN, labelled=100), labelled=labelled)
+    assert both[Stage.GENERATE] == plain[Stage.GENERATE]
+    synthetic = KNOWN.instructions * KNOWN.usable
+    assert both[Stage.JUDGE].items == pytest.approx(plain[Stage.JUDGE].items * (1 + 100 / synthetic))
+    assert both[Stage.TRAIN].items == pytest.approx(plain[Stage.TRAIN].items * (1 + 100 / synthetic))
+    shared = found(replace(KNOWN, labelled=100), labelled=labelled | {"share": "0.5"})
+    assert shared[Stage.TRAIN].items == pytest.approx(both[Stage.TRAIN].items * min(200, 2 * synthetic) / (100 + synthetic), rel=0.01)
+
+
 def test_a_rewritten_answer_is_one_more_answer() -> None:
     plain = found()[Stage.GENERATE]
     generate = {"negatives": [{"kind": "error", "weight": 3}, {"kind": "variation"}]}
