@@ -160,15 +160,27 @@ def _cache() -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Errors meant for people are one line on stderr; exit code 2 says the input was wrong."""
+    try:
+        return _main(arguments)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write what is still in the buffer, unless nobody reads it any more: `| head` may have ended."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except SelfTrainError as error:
         print(f"selftrain: {error.reason}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # by `| head`; what is still in the buffer would raise it again at the end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except ModuleNotFoundError as error:
         if options.command not in EXTRAS:
             raise

@@ -1,6 +1,7 @@
 """score and compare, for outputs that people bring: files in, one JSON document out, and each mistake told with its line."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -175,10 +176,17 @@ def test_a_number_and_its_text_name_the_same_item(tmp_path: Path, capsys: pytest
 
 
 def test_a_reader_may_leave_early(tmp_path: Path) -> None:
+    """Whether standard output is written at each line or at the end, as it is to a pipe."""
     (tmp_path / "texts").write_text('{"text": "[[A]]"}\n' * 20_000)
-    line = f"{sys.executable} -m selftrain.cli parse < {tmp_path / 'texts'} | head -1"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ('{"verdict": "A"}\n', "")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    for command, said in (
+        (f"parse < {tmp_path / 'texts'} | head -1", '{"verdict": "A"}\n'),
+        (f"score pairs {write(tmp_path / 'rows', SCORED['pairs'][0])} | (exec 0<&-)", ""),
+        ("--help | (exec 0<&-)", ""),
+    ):
+        line = f"{sys.executable} -m selftrain.cli {command}"
+        done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == (said, ""), command
 
 
 def test_a_number_and_its_text_name_the_same_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
