@@ -41,6 +41,12 @@ def instruction_in(messages: Sequence[Mapping[str, Any]], chat: Chat, multi_turn
     return _rendered(zip((turn.speaker for turn in shown), texts, strict=True))
 
 
+def answer_in(messages: Sequence[Mapping[str, Any]], chat: Chat) -> str | None:
+    """What the assistant says last; None if the conversation does not end with it, or not with text."""
+    last = _turn(messages[-1], chat) if messages else Turn(USER, None)
+    return last.text if last.speaker == ASSISTANT else None
+
+
 def nemo_instruction(prompt: str) -> str:
     """A prompt of HelpSteer2, of several turns or one. NeMo's marks, that part them there, would be read as part of what is asked."""
     first, *rest = NEMO_TURN.split(prompt)

@@ -8,11 +8,12 @@ from typing import Any, TypeGuard
 
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import UserError
+from selftrain.api.instructions import Chat, MultiTurn
 from selftrain.api.pair_files import PairFormat
 from selftrain.api.records import Drop
 from selftrain.method.benchmarks import judgebench, mtbench, rewardbench, rewardbench2, rmbench
 from selftrain.method.contests import Contest
-from selftrain.method.conversations import nemo_instruction
+from selftrain.method.conversations import answer_in, instruction_in, nemo_instruction
 from selftrain.method.pairs import HeldOut
 from selftrain.storage.files import Placed, invalid, utf8
 
@@ -45,15 +46,35 @@ def contest(place: str, row: Mapping[str, Any]) -> Contest:
 
 
 def _plain(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
-    """A pair a row. Without ids a pair is called by its row; an instruction may be called prompt, as in most files of preferences."""
+    """A pair a row, as in most files of preferences. Without an id a pair is called by its row."""
     for place, row in rows:
         chosen, rejected = (_last_said(row, column, place) for column in ("chosen", "rejected"))
         subset = row.get("subset")
         yield place, HeldOut(
-            id=_id(row, "id", place) if "id" in row else place.rpartition(" ")[2],
-            instruction=_text(row, "prompt" if "instruction" not in row and "prompt" in row else "instruction", place),
+            id=f"#{place.rpartition(' ')[2]}" if row.get("id") is None else _id(row, "id", place), instruction=_asked(row, place),
             chosen=chosen, rejected=rejected, subset=None if subset is None else str(subset),
         )  # fmt: skip
+
+
+def _asked(row: Mapping[str, Any], place: str) -> str:
+    """The instruction, which may be called prompt; either may be a conversation, or stand before the last message of both answers."""
+    name = next((column for column in ("instruction", "prompt") if row.get(column) is not None), None)
+    talks = [_messages(row[column])[:-1] for column in ("chosen", "rejected")]
+    if talks[0] != talks[1]:
+        raise bad(place, "chosen and rejected answer different conversations")
+    before = talks[0] or _messages(row.get(name or ""))
+    if not before:
+        return _text(row, name or "instruction", place)
+    asked = instruction_in(before, Chat(), MultiTurn.RENDER)
+    if isinstance(asked, Drop):
+        raise bad(place, "the conversation before the answers asks for nothing in text")
+    utf8(asked, place, Reason.BENCHMARK_INVALID)
+    return asked
+
+
+def _messages(value: object) -> Sequence[Mapping[str, Any]]:
+    """A conversation; nothing if it is none."""
+    return value if isinstance(value, list) and all(isinstance(one, Mapping) for one in value) else ()
 
 
 def _rewardbench(rows: Iterable[Placed]) -> Iterator[tuple[str, HeldOut]]:
@@ -225,11 +246,12 @@ def _answer(row: Mapping[str, Any], column: str, place: str) -> str:
 
 
 def _last_said(row: Mapping[str, Any], column: str, place: str) -> str:
-    """An answer; of a conversation, what is said last."""
-    value = row.get(column)
-    if isinstance(value, list) and value and isinstance(value[-1], Mapping):
-        return _text(value[-1], "content", f"{place}, {column}")
-    return _text(row, column, place)
+    """An answer; of a conversation, what the assistant says last."""
+    if not (messages := _messages(row.get(column))):
+        return _text(row, column, place)
+    if (answer := answer_in(messages, Chat())) is None:
+        raise bad(place, f"column {column} does not end with a text of the assistant")
+    return _text({column: answer}, column, place)
 
 
 def _text(row: Mapping[str, Any], column: str, place: str) -> str:

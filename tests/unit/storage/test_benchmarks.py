@@ -37,7 +37,7 @@ def test_the_subset_is_optional_and_ids_may_be_numbers(tmp_path: Path, write: Wr
         ({"rejected": " "}, "2: column rejected has no text"),
         ({"instruction": None}, "2: column instruction has no text"),
         ({"rejected": "good"}, "2: chosen and rejected are the same"),
-        ({"id": None}, "2: column id"),
+        ({"id": ""}, "2: column id"),
     ],
 )
 def test_a_row_that_cannot_be_scored_is_named(tmp_path: Path, write: Writer, change: Row, says: str) -> None:
@@ -48,21 +48,49 @@ def test_a_row_that_cannot_be_scored_is_named(tmp_path: Path, write: Writer, cha
 
 
 @WRITERS
-def test_files_of_preferences_as_people_have_them(tmp_path: Path, write: Writer) -> None:
-    """No id, the instruction as a prompt, and answers as texts or as conversations."""
-    rows = [{"prompt": f"x{n}", "chosen": "good", "rejected": "bad"} for n in range(2)]
-    path = write(tmp_path / "texts", rows)
-    assert [(pair["id"], pair["instruction"], pair["chosen"]) for pair in read_benchmark(path)] == [
-        ("1", "x0", "good"),
-        ("2", "x1", "good"),
-    ]
-    talks = [row | {side: said(row["prompt"], row[side]) for side in ("chosen", "rejected")} for row in rows]
-    assert read_benchmark(write(tmp_path / "talks", talks)) == read_benchmark(path)
-    empty = [row | {"rejected": said(row["prompt"], " ")} for row in talks]
-    with pytest.raises(UserError, match="1, rejected: column content has no text"):
-        read_benchmark(write(tmp_path / "empty", empty))
-    with pytest.raises(UserError, match="1: there is no column instruction"):
-        read_benchmark(write(tmp_path / "none", [{"chosen": "good", "rejected": "bad"}]))
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "x", "chosen": "good", "rejected": "bad"},
+        {"instruction": None, "prompt": "x", "chosen": "good", "rejected": "bad", "id": None},
+        {"prompt": "other", "instruction": "x", "chosen": "good", "rejected": "bad"},
+        {"prompt": "x", "chosen": said("x", "good"), "rejected": said("x", "bad")},
+        {"chosen": said("x", "good"), "rejected": said("x", "bad")},
+        {"prompt": said("x"), "chosen": said("", "good")[1:], "rejected": said("", "bad")[1:]},
+    ],
+    ids=str,
+)
+def test_files_of_preferences_as_people_have_them(tmp_path: Path, write: Writer, row: Row) -> None:
+    """No id, the instruction as a prompt, and any of the three as a conversation."""
+    pairs = read_benchmark(write(tmp_path / "file", [row, row]))
+    assert [pair["id"] for pair in pairs] == ["#1", "#2"]
+    assert {(pair["instruction"], pair["chosen"], pair["rejected"]) for pair in pairs} == {("x", "good", "bad")}
+
+
+def test_what_was_said_before_both_answers_is_shown(tmp_path: Path) -> None:
+    row = {"prompt": "u", "chosen": said("u", "v", "w", "good"), "rejected": said("u", "v", "w", "bad")}
+    [pair] = read_benchmark(as_lines(tmp_path / "file", [row]))
+    assert (pair["instruction"], pair["chosen"]) == ("User: u\n\nAssistant: v\n\nUser: w", "good")
+
+
+@WRITERS
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": "x", "chosen": "good", "rejected": said("x", " ")}, "1: column rejected has no text"),
+        (
+            {"chosen": said("x", "good", "thanks"), "rejected": said("x", "bad")},
+            "1: column chosen does not end with a text of the assistant",
+        ),
+        ({"chosen": said("x", "good"), "rejected": said("y", "bad")}, "1: chosen and rejected answer different conversations"),
+        ({"chosen": said(" ", "good"), "rejected": said(" ", "bad")}, "1: the conversation before the answers asks for nothing"),
+        ({"chosen": "good", "rejected": "bad"}, "1: there is no column instruction"),
+    ],
+    ids=str,
+)
+def test_preferences_that_cannot_be_scored_are_named(tmp_path: Path, write: Writer, row: Row, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read_benchmark(write(tmp_path / "file", [row]))
 
 
 @WRITERS
