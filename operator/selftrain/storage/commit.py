@@ -25,6 +25,9 @@ from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 
 WHERE_NOT_WHAT = frozenset(PodSettings.model_fields) | {"parallelism"}
 """Settings of a stage that say where and how fast it runs; two stages that differ only in these make the same data."""
+RULES = {Stage.GENERATE: 2, Stage.TRAIN: 2, Stage.EVALUATE: 2}
+"""Counted up whenever a stage makes something else of the same inputs. Then what another version began is told, and neither gone on with
+nor adopted. Stages that are not here make what they always made."""
 READERS = 8
 """Markers read at once; each is a round trip to the store and a few hundred bytes."""
 
@@ -45,6 +48,8 @@ def work_digest(work: Work, prompts: Mapping[str, str], inputs: Mapping[str, str
         "prompts": dict(prompts),
         "inputs": dict(inputs),
     }
+    if work.stage in RULES:
+        content |= {"rules": RULES[work.stage]}
     if work.stage is Stage.GENERATE:
         # Which rows of the files are used; where they lie does not matter, their digests are inputs.
         sources = {"instructions": work.spec.instructions, "labelled": work.spec.labelled}
@@ -151,7 +156,7 @@ def _marker(store: ObjectStore, key: str, work: str) -> Shard:
 
 
 def _foreign(store: ObjectStore, key: str) -> PlatformError:
-    return _corrupt(f"{store.uri}/{key} was made from other settings, prompts or inputs than this run has now")
+    return _corrupt(f"{store.uri}/{key} was made from other settings, prompts or inputs than this run has now, or by other rules")
 
 
 def _unreadable(store: ObjectStore, key: str, error: ValidationError) -> PlatformError:

@@ -12,7 +12,7 @@ from selftrain.api.errors import PlatformError
 from selftrain.api.names import Layout
 from selftrain.api.records import Drop, Manifest, Part, Work
 from selftrain.api.stages import Stage, Step
-from selftrain.storage.commit import commit, committed_shards, manifest_digest, read_manifest, work_digest, write_shard
+from selftrain.storage.commit import RULES, commit, committed_shards, manifest_digest, read_manifest, work_digest, write_shard
 from selftrain.storage.digests import canonical_json, model_digest
 from selftrain.storage.folder import FolderStore
 
@@ -172,6 +172,12 @@ def test_contrasts_decide_the_selection_and_nothing_before_it() -> None:
     several = {"select": {"contrasts": 3}}
     assert [stage for stage in Stage if digest_of(stage, **several) != digest_of(stage)] == [Stage.SELECT]
     assert digest_of(Stage.SELECT, select={"contrasts": 1}) == digest_of(Stage.SELECT), "the recipe's"
+
+
+def test_a_version_that_works_otherwise_decides_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {stage: digest_of(stage) for stage in Stage}
+    monkeypatch.setitem(RULES, Stage.TRAIN, RULES[Stage.TRAIN] + 1)
+    assert [stage for stage in Stage if digest_of(stage) != before[stage]] == [Stage.TRAIN]
 
 
 def test_prompts_and_inputs_decide_the_digest() -> None:
