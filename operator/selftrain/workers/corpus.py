@@ -1,6 +1,7 @@
 """The training set as token ids on disk: encoded once a pod, read by all of its ranks through the page cache."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,17 +107,17 @@ def _encode(model: Path, tables: Sequence[Path], path: Path, *, contrasts: bool)
 
 
 def _keep(folder: Path, sizes: Sequence[Sizes], drops: Collection[int]) -> None:
-    """Move the tokens to their place, without those of dropped examples."""
+    """Move the tokens to their place without those of dropped examples. They go down in the same file, so that no room is needed."""
     if drops:
         ends = np.cumsum([sum(length for _, length in found) for found in sizes]).tolist()
-        tokens = np.memmap(folder / ENCODED, dtype=np.int32, mode="r")
-        with (folder / TOKENS).open("wb") as file:
-            for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
-                if number not in drops:
-                    file.write(tokens[start:end].tobytes())
-        (folder / ENCODED).unlink()
-    else:
-        (folder / ENCODED).rename(folder / TOKENS)
+        tokens, place = np.memmap(folder / ENCODED, dtype=np.int32, mode="r+"), 0
+        for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            if number not in drops:
+                tokens[place : place + end - start] = tokens[start:end]
+                place += end - start
+        tokens.flush()
+        os.truncate(folder / ENCODED, place * tokens.itemsize)
+    (folder / ENCODED).rename(folder / TOKENS)
 
 
 def read_corpus(folder: Path) -> Corpus:
