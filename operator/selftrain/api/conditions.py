@@ -136,7 +136,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.NO_VERDICTS: (
         "No judgment could be parsed.",
-        "Look at the judgments; check the judge prompt and maxTokens. A model that always thinks first is no seed: it rules twice.",
+        "Look at the judgments; check maxTokens and prompts.judge or plan. A model that always thinks first is no seed: it rules twice.",
     ),
     Reason.NOTHING_SELECTED: (
         "No judgment was kept.",

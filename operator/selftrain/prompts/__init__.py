@@ -54,10 +54,13 @@ class Template:
         return PLACEHOLDER.sub(lambda match: self._structure.quoted(values[match[1]]), text)
 
 
+def sampled_with(prompts: Prompts) -> PromptName:
+    """The prompt by which the judgments are sampled that are learnt from."""
+    return "plan" if prompts.plan else "judge"
+
+
 def resolve(prompts: Prompts, name: PromptName) -> Template:
     """The run's own template, or the built-in one. Raises UserError naming a missing or unknown placeholder."""
-    if name == "plan" and prompts.plan is None:
-        return resolve(prompts, "judge")
     header, text = _built_in("judge" if name == "plan" else name)
     own: PromptTemplate | None = getattr(prompts, name)
     verdicts = tuple(_names(header.get("verdicts", "")))

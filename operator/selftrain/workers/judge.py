@@ -13,7 +13,7 @@ from selftrain.method.pairs import shown
 from selftrain.method.split import HELD_OUT
 from selftrain.method.verdict import parse_verdict
 from selftrain.planning.steps import PAIRS_STEP, judge_iteration
-from selftrain.prompts import PromptName, resolve
+from selftrain.prompts import resolve, sampled_with
 from selftrain.storage.commit import manifest_digest
 from selftrain.storage.instructions import instruction_id
 from selftrain.storage.tables import JUDGMENTS
@@ -52,7 +52,7 @@ class Batch(NamedTuple):
 def run(context: Context, load: Load = load_sampler) -> None:
     """Judge all pairs, shard by shard. Shards that are committed are not judged again."""
     settings, prompts = context.work.spec.judge, context.work.spec.prompts
-    asked_with: PromptName = "plan" if prompts.plan else "judge"
+    asked_with = sampled_with(prompts)
     template = resolve(prompts, asked_with)
     parts = finished(context, PAIRS_STEP).parts
     model_name, model = judge(context, judge_iteration(context.work.step))

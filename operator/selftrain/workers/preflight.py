@@ -10,7 +10,7 @@ from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
 from selftrain.api.v1alpha1 import Spec
 from selftrain.method.questions import Prompt, prompts_of
-from selftrain.prompts import resolve
+from selftrain.prompts import resolve, sampled_with
 from selftrain.storage.benchmarks import read_items
 from selftrain.storage.open import probe
 from selftrain.workers.chat import encode, load_tokenizer
@@ -29,8 +29,7 @@ def run(context: Context) -> None:
     spec = context.work.spec
     probe(context.store)
     exams: set[Prompt] = {"judge", *_exam_prompts(spec)}
-    plan = {"plan": resolve(spec.prompts, "plan")} if spec.prompts.plan else {}
-    prompts = templates(spec) | plan | {name: resolve(spec.prompts, name) for name in exams}
+    prompts = templates(spec) | {name: resolve(spec.prompts, name) for name in {sampled_with(spec.prompts), *exams}}
     sources = read_sources(context)
     log.info("preflight: %d instructions and %d labelled pairs, left out: %s", sources.count, len(sources.labelled), _told(sources.drops))
     files = {entry.name: benchmark(context, entry.name, entry.uri) for entry in spec.evaluate.benchmarks}
@@ -58,7 +57,7 @@ def _check_models(context: Context, model: Path) -> None:
     spec = context.work.spec
     judge = resolve(spec.prompts, "judge")
     tokenizer, facts = load_tokenizer(model), read_facts(model)
-    check_room(tokenizer, facts, spec.judge, [resolve(spec.prompts, "plan")])
+    check_room(tokenizer, facts, spec.judge, [resolve(spec.prompts, sampled_with(spec.prompts))])
     if exams := _exam_prompts(spec):
         check_room(tokenizer, facts, spec.evaluate, [resolve(spec.prompts, name) for name in exams])
     _check_length(spec.train.sequence_length, len(encode(tokenizer, judge.messages(Blank()))))

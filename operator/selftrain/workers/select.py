@@ -76,7 +76,7 @@ def require_selection(counts: dict[str, int], drops: dict[Drop, int]) -> None:
     reasons = ", ".join(f"{count} {reason}" for reason, count in drops.items())
     if counts["judgments"] == drops.get(Drop.UNPARSED, 0):
         message = f"none of {counts['judgments']} judgments says [[A]] or [[B]], and one of them only"
-        fix = "look at the traces in the judge shards, then change the judge prompt, judge.maxTokens or the model in a new run"
+        fix = "look at the traces in the judge shards, then change prompts.judge or plan, judge.maxTokens or the model in a new run"
         raise UserError(Reason.NO_VERDICTS, message, fix)
     message = f"none of {counts['judgments']} judgments was kept ({reasons})"
     fix = "raise judge.samples, judge both orders, or take a better seed in a new run"

@@ -14,7 +14,7 @@ from selftrain.api.prompts import Prompts, PromptTemplate
 from selftrain.api.recipes import NegativeKind
 from selftrain.method.classes import LABELS, LENGTHS
 from selftrain.method.verdict import LETTERS, RATINGS, parse_rating
-from selftrain.prompts import PromptName, Template, resolve, rewriting
+from selftrain.prompts import PromptName, Template, resolve, rewriting, sampled_with
 
 NAMES: tuple[PromptName, ...] = get_args(PromptName)
 VALUES = {"instruction": "i", "scale": "10", "answer": "x", "change": "c"} | {f"answer_{letter}": letter for letter in "abcd"}
@@ -91,7 +91,7 @@ def test_a_wrong_placeholder_is_named(name: PromptName, user: str, word: str) ->
 
 def test_judgments_are_sampled_with_the_judge_prompt_unless_there_is_a_plan() -> None:
     asked = PromptTemplate(user="{{instruction}}|{{answer_a}}|{{answer_b}}")
-    assert resolve(Prompts(judge=asked), "plan") == resolve(Prompts(judge=asked), "judge")
+    assert (sampled_with(Prompts(judge=asked)), sampled_with(Prompts(plan=asked))) == ("judge", "plan")
     assert resolve(Prompts(plan=asked), "plan").user == asked.user
     assert resolve(Prompts(plan=asked), "plan").verdicts == resolve(Prompts(), "judge").verdicts == ("A", "B")
     assert resolve(Prompts(plan=asked), "judge") == resolve(Prompts(), "judge")

@@ -13,6 +13,8 @@ from selftrain.api.records import Frozen
 from selftrain.api.stages import Stage
 from selftrain.workers import generate, preflight
 
+PLAIN = "{{instruction}} {{answer_a}} {{answer_b}}"
+
 
 def test_a_good_run_is_frozen(bench: Bench) -> None:
     context = bench.context(Stage.EVALUATE, iteration=0)
@@ -66,6 +68,7 @@ def test_an_input_that_changes_is_refused(bench: Bench) -> None:
         ({"judge": {"maxModelLength": 65536}}, Reason.MODEL_UNUSABLE, "65536"),
         ({"judge": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "2048"),
         ({"generate": {"maxTokens": 4096}}, Reason.MODEL_UNUSABLE, "4096"),
+        ({"prompts": {"plan": {"user": f"{'Plan. ' * 2000}{PLAIN}"}}}, Reason.MODEL_UNUSABLE, "judge.maxTokens"),
         ({"train": {"sequenceLength": 64}}, Reason.SEQUENCE_TOO_LONG, "train.sequenceLength is 64"),
         ({"train": {"lora": {"targetModules": ["query"]}}}, Reason.TARGET_NOT_FOUND, "q_proj"),
     ],
@@ -75,6 +78,12 @@ def test_wrong_inputs_are_named(bench: Bench, spec: dict[str, Any], reason: Reas
         preflight.run(bench.context(Stage.EVALUATE, iteration=0, **spec))
     assert error.value.reason is reason
     assert word in str(error.value)
+
+
+def test_the_prompt_that_judgments_are_sampled_with_is_frozen_too(bench: Bench) -> None:
+    context = bench.context(Stage.EVALUATE, iteration=0, prompts={"plan": {"user": PLAIN}})
+    preflight.run(context)
+    assert {"prompt/plan", "prompt/judge"} <= Frozen.model_validate_json(context.store.read(context.layout.run)).inputs.keys()
 
 
 def test_a_seed_without_a_chat_template(bench: Bench) -> None:
