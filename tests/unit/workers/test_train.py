@@ -2,10 +2,24 @@
 
 from pathlib import Path
 
+import pytest
+
+from helpers.bench import Bench, make_judgments
 from helpers.fixtures import MODEL
 from selftrain.api.recipes import Objective
+from selftrain.api.stages import Stage
 from selftrain.api.training import Train
-from selftrain.workers import train
+from selftrain.workers import select, train
+from selftrain.workers.order import Selected
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_what_was_selected_is_told_to_what_leaves_out_long_examples(bench: Bench, mirrored: bool) -> None:
+    spec = {"select": {"requireMirror": mirrored}}
+    make_judgments(bench, **spec)
+    select.run(bench.context(Stage.SELECT, **spec))
+    order = train._order(bench.context(Stage.TRAIN, **spec))
+    assert order.selected == Selected(mirrored=mirrored)
 
 
 def test_ranks_are_given_the_settings_of_their_objective(tmp_path: Path) -> None:
