@@ -67,8 +67,9 @@ class Benchmark(ApiModel):
     helpfulness, people's votes on MT-Bench and in PPE, PPE's pairs of a right and a wrong answer, RewardBench 2)."""
     mode: Mode = Mode.PAIRWISE
     """How the judge is asked: about two answers at a time (pairwise), or about each alone (rating), the better one being the one with the
-    higher rating; two equal ones are no verdict. The four answers of RewardBench 2 take 12 judgments, 4, or 1 by ranking, which only it
-    has. Its Ties are rated always, as its makers do. People's votes on MT-Bench are about two answers, so it has no rating."""
+    higher rating; two equal ones, and one that cannot be read, are no verdict. The four answers of RewardBench 2 take 12 judgments, 4, or
+    1 by ranking, which only it has. Its Ties are rated always, as its makers do. People's votes on MT-Bench are about two answers, so it
+    has no rating."""
     votes: Annotated[int, Field(ge=1, le=1024)] = 1
     """Judgments a prompt: 1 is greedy, more are sampled and decided by majority, ratings by their mean. Where two verdicts are said
     equally often there is none. The paper reports 1 and 32."""

@@ -33,7 +33,10 @@ def official(layout: PairFormat, rulings: Sequence[Ruling], people: Mapping[str,
 
 
 def official_of_contests(layout: PairFormat, decided: Sequence[tuple[Contest, Outcome]]) -> Official | None:
-    """The same of ratings, and of items with more than two answers. Equal ratings, and one alone, are no verdict; to RM-Bench a loss."""
+    """The same of ratings, and of items with more than two answers.
+
+    If both ratings are equal, or one could not be read, there is no verdict. RM-Bench calls that a loss.
+    """
     match layout:
         case PairFormat.REWARDBENCH2:
             best = [rewardbench2.Best(contest.subset, own.worth) for contest, own in decided if contest.subset != rewardbench2.TIES]

@@ -15,6 +15,6 @@ def hold_out(seed: int, instructions: Iterable[str], count: int) -> frozenset[st
     return frozenset(nsmallest(count, instructions, key=lambda name: (seed_of(seed, "split", name), name)))
 
 
-def split_of(instruction: str, held_out: Collection[str]) -> Split:
-    """The side of an instruction, by what it is held out by."""
-    return Split.VALIDATION if instruction in held_out else Split.TRAIN
+def split_of(form: str, held_out: Collection[str]) -> Split:
+    """The side of an instruction, by its form or whatever else it is held out by."""
+    return Split.VALIDATION if form in held_out else Split.TRAIN

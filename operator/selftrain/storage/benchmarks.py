@@ -59,7 +59,7 @@ def _some(path: Path, pairs: Sequence[tuple[str, HeldOut]], drops: Counter[Drop]
     """Their places, ids and themselves. If all are dropped, nothing can be done with the file."""
     if drops and not pairs:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(drops.items()))
-        raise bad(path.name, f"none of its {sum(drops.values())} pairs can be {what} ({reasons})")
+        raise bad(path.name, f"nothing in it can be {what} ({reasons})")
     return ((place, pair["id"], pair) for place, pair in pairs)
 
 

@@ -279,7 +279,7 @@ def test_votes_of_authors_and_models_are_not_peoples(tmp_path: Path) -> None:
     [pair] = read_benchmark(path, PairFormat.MT_BENCH, drops)
     assert (pair["chosen"], pair["people"]) == ("n1", ["chosen"])
     assert drops == {Drop.NO_EXPERT: 3}
-    with pytest.raises(UserError, match=r"none of its 3 pairs can be scored \(3 no-expert\)"):
+    with pytest.raises(UserError, match=r"nothing in it can be scored \(3 no-expert\)"):
         read_benchmark(as_lines(tmp_path / "others", others), PairFormat.MT_BENCH)
 
 

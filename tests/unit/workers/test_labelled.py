@@ -65,7 +65,7 @@ def test_a_labelled_pair_under_two_ids_is_learnt_from_once(bench: Bench) -> None
 
 def test_a_labelled_file_of_ties_alone_is_the_authors_to_correct(bench: Bench) -> None:
     spec = write_labelled(bench, [LABELLED[0] | {"rejected": "RIGHT  0"}])
-    with pytest.raises(UserError, match=r"none of its 1 pairs can be learnt from \(1 same-answer\)") as error:
+    with pytest.raises(UserError, match=r"nothing in it can be learnt from \(1 same-answer\)") as error:
         make_pairs(bench, **spec)
     assert error.value.reason is Reason.LABELLED_INVALID
 
