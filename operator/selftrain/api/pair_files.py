@@ -50,8 +50,8 @@ class Labelled(ApiModel):
     """Use the first so many of the other pairs; absent means all."""
     share: Share | None = None
     """Share of labelled pairs among the ordered pairs in every training set, each source balanced on its own: of the source that is there
-    in excess, some are left out and counted as not mixed, in both orders where select.requireMirror is true. Needs instructions. Absent
-    means as they come."""
+    in excess, some are left out and counted as not mixed, in both orders where select.requireMirror is true. Examples that do not fit in
+    train.sequenceLength are left out of it afterwards. Needs instructions. Absent means as they come."""
 
 
 class Benchmark(ApiModel):

@@ -25,7 +25,7 @@ from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 
 WHERE_NOT_WHAT = frozenset(PodSettings.model_fields) | {"parallelism"}
 """Settings of a stage that say where and how fast it runs; two stages that differ only in these make the same data."""
-RULES = {Stage.GENERATE: 2, Stage.TRAIN: 2, Stage.EVALUATE: 2}
+RULES = {Stage.GENERATE: 2, Stage.SELECT: 2, Stage.TRAIN: 2, Stage.EVALUATE: 2}
 """Counted up whenever a stage makes something else of the same inputs. Then what another version began is told, and neither gone on with
 nor adopted. Stages that are not here make what they always made."""
 READERS = 8

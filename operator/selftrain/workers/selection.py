@@ -96,7 +96,7 @@ WITH crossed AS (
         md5_number_lower(concat_ws(chr(31), 'contrast', one.draw, other.draw)) AS drawn,
         md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, {TORN}"order" END)) AS balance
     FROM rated one JOIN rated other USING (pair_id, "order")
-    WHERE one.is_sound AND NOT other.is_right AND one.is_passed AND one.is_mirrored
+    WHERE one.is_sound AND NOT other.is_right AND one.is_passed AND one.is_mirrored AND ($cut_fits OR NOT other.is_cut)
 ), limited AS (
     SELECT * FROM crossed
     QUALIFY row_number() OVER (PARTITION BY pair_id, "order" ORDER BY drawn, sample, rejected) <= $contrasts
@@ -165,6 +165,8 @@ class Rules:
     iteration: int
     share: Fraction | None = None
     """Of labelled ones among the kept ordered pairs; None takes them as they come."""
+    cut_fits: bool = True
+    """Whether a judgment that ended at the token limit can be learnt from at all: if not, it takes no other one's place in DPO."""
 
 
 def select(
@@ -186,7 +188,8 @@ def select(
         database.execute(ONE_RIGHT_SELECTION)
         database.execute(ONE_RIGHT_KEPT)
     else:
-        database.execute(CONTRASTS, {**names, "contrasts": rules.recipe.contrasts, "require_mirror": rules.recipe.require_mirror})
+        drawn = {"contrasts": rules.recipe.contrasts, "require_mirror": rules.recipe.require_mirror, "cut_fits": rules.cut_fits}
+        database.execute(CONTRASTS, {**names, **drawn})
         _set_sizes(database, rules.share)
         database.execute(CONTRASTED)
         database.execute(CONTRASTED_KEPT)

@@ -48,7 +48,7 @@ def kind_of(name: str) -> str:
 
 
 def selected(
-    folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, share: str | None = None, **rules: Any
+    folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, share: str | None = None, *, cut_fits: bool = True, **rules: Any
 ) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
     """Select from rows cut into parts. With a share, pairs of even numbers are labelled."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def selected(
         for name in names
     ]
     write_table(pairs, PAIRS, folder / "pairs")
-    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, Fraction(share) if share else None)
+    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, Fraction(share) if share else None, cut_fits)
     with selection.open_database(folder) as database:
         counts, drops = selection.select(database, parts, asked, [folder / "pairs"])
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
@@ -162,6 +162,14 @@ def test_contrasts_are_several_an_ordered_pair_and_none_twice(tmp_path: Path) ->
     pairs = [(row["pair_id"], row["order"], row["completion"], row["rejected"]) for row in kept]
     assert len(set(pairs)) == len(pairs) == counts["examples"]
     assert max(Counter(pair[:2] for pair in pairs).values()) == 3
+
+
+@pytest.mark.parametrize(("cut_fits", "rejected"), [(True, {"AB": {1, 2}, "BA": {1, 2}}), (False, {"AB": {1}, "BA": {2}})])
+def test_what_cannot_be_learnt_is_no_contrast(tmp_path: Path, cut_fits: bool, rejected: dict[str, set[int]]) -> None:
+    some: Verdicts = {(1, "AB"): ["A", "B", "..."], (1, "BA"): ["B", "A...", "A"]}
+    counts, drops, kept = selected(tmp_path, judgments(some), contrasts=9, cut_fits=cut_fits, **DPO)
+    assert {order: {int(row["rejected"].split()[3]) for row in kept if row["order"] == order} for order in ("AB", "BA")} == rejected
+    assert counts["kept"] + sum(drops.values()) == 6
 
 
 def test_contrasts_obey_the_other_rules(tmp_path: Path) -> None:
