@@ -104,7 +104,8 @@ def read_sources(context: Context) -> Sources:
     spec, files, own = context.work.spec, instructions(context), labelled(context)
     drops: Counter[Drop] = Counter()
     rows = scan_instructions(files.paths, spec.instructions, drops) if files and spec.instructions else ()
-    forms = {row.id: instruction_form(row.text) for row in rows}
+    splits = spec.instructions is not None and spec.instructions.validation is not None
+    forms = {row.id: instruction_form(row.text) if splits else "" for row in rows}
     pairs = labelled_pairs(own.path, spec.labelled, drops) if own and spec.labelled else []
     found = {"instructions": files, "labelled": own}
     return Sources(
