@@ -58,8 +58,7 @@ def run(context: Context) -> None:
     with open_database(context.scratch) as database:
         spec = context.work.spec
         share = Fraction(spec.labelled.share) if spec.labelled and spec.labelled.share else None
-        cut_fits = spec.judge.max_tokens < spec.train.sequence_length
-        rules = Rules(spec.resolved, spec.seed, context.work.iteration, share, cut_fits)
+        rules = Rules(spec.resolved, spec.seed, context.work.iteration, share)
         counts, drops = select(database, judgments, rules, pairs)
         require_selection(counts, drops)
         if stage.missing(parallelism=1):

@@ -87,7 +87,8 @@ CREATE TABLE kept AS
 SELECT pair_id, "order", sample, NULL::INT AS rejected, row_number() OVER (ORDER BY shuffle, pair_id, "order") - 1 AS place
 FROM selection WHERE dropped IS NULL
 """
-# DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B. A pair may have
+# DPO: right judgments, each beside one that is wrong or has no verdict; as many ordered pairs whose answer is A as B. One that was cut off
+# is no contrast: it would be learnt with an end that the judge did not give it, and as a bad one. A pair may have
 # contrasts in one order only: where the mirror is required, such pairs come last, so that no other pair is torn apart.
 CONTRASTS = f"""
 CREATE TABLE ranked AS
@@ -96,7 +97,7 @@ WITH crossed AS (
         md5_number_lower(concat_ws(chr(31), 'contrast', one.draw, other.draw)) AS drawn,
         md5_number_lower(concat_ws(chr(31), 'balance', $seed, $iteration, pair_id, {TORN}"order" END)) AS balance
     FROM rated one JOIN rated other USING (pair_id, "order")
-    WHERE one.is_sound AND NOT other.is_right AND one.is_passed AND one.is_mirrored AND ($cut_fits OR NOT other.is_cut)
+    WHERE one.is_sound AND NOT other.is_right AND one.is_passed AND one.is_mirrored AND NOT other.is_cut
 ), limited AS (
     SELECT * FROM crossed
     QUALIFY row_number() OVER (PARTITION BY pair_id, "order" ORDER BY drawn, sample, rejected) <= $contrasts
@@ -165,8 +166,6 @@ class Rules:
     iteration: int
     share: Fraction | None = None
     """Of labelled ones among the kept ordered pairs; None takes them as they come."""
-    cut_fits: bool = True
-    """Whether a judgment that ended at the token limit can be learnt from at all: if not, it takes no other one's place in DPO."""
 
 
 def select(
@@ -188,8 +187,7 @@ def select(
         database.execute(ONE_RIGHT_SELECTION)
         database.execute(ONE_RIGHT_KEPT)
     else:
-        drawn = {"contrasts": rules.recipe.contrasts, "require_mirror": rules.recipe.require_mirror, "cut_fits": rules.cut_fits}
-        database.execute(CONTRASTS, {**names, **drawn})
+        database.execute(CONTRASTS, {**names, "contrasts": rules.recipe.contrasts, "require_mirror": rules.recipe.require_mirror})
         _set_sizes(database, rules.share)
         database.execute(CONTRASTED)
         database.execute(CONTRASTED_KEPT)

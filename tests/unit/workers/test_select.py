@@ -48,7 +48,7 @@ def kind_of(name: str) -> str:
 
 
 def selected(
-    folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, share: str | None = None, *, cut_fits: bool = True, **rules: Any
+    folder: Path, rows: list[Row], seed: int = 1, cut: int = 1, share: str | None = None, **rules: Any
 ) -> tuple[dict[str, int], dict[Drop, int], list[Row]]:
     """Select from rows cut into parts. With a share, pairs of even numbers are labelled."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def selected(
         for name in names
     ]
     write_table(pairs, PAIRS, folder / "pairs")
-    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, Fraction(share) if share else None, cut_fits)
+    asked = selection.Rules(replace(RECIPES["paper"], **rules), seed, 1, Fraction(share) if share else None)
     with selection.open_database(folder) as database:
         counts, drops = selection.select(database, parts, asked, [folder / "pairs"])
         return counts, drops, [dict(row) for row in select.training_set(database, [folder / "pairs"], parts, TEMPLATE)]
@@ -164,12 +164,15 @@ def test_contrasts_are_several_an_ordered_pair_and_none_twice(tmp_path: Path) ->
     assert max(Counter(pair[:2] for pair in pairs).values()) == 3
 
 
-@pytest.mark.parametrize(("cut_fits", "rejected"), [(True, {"AB": {1, 2}, "BA": {1, 2}}), (False, {"AB": {1}, "BA": {2}})])
-def test_what_cannot_be_learnt_is_no_contrast(tmp_path: Path, cut_fits: bool, rejected: dict[str, set[int]]) -> None:
-    some: Verdicts = {(1, "AB"): ["A", "B", "..."], (1, "BA"): ["B", "A...", "A"]}
-    counts, drops, kept = selected(tmp_path, judgments(some), contrasts=9, cut_fits=cut_fits, **DPO)
-    assert {order: {int(row["rejected"].split()[3]) for row in kept if row["order"] == order} for order in ("AB", "BA")} == rejected
-    assert counts["kept"] + sum(drops.values()) == 6
+def test_a_judgment_that_was_cut_off_is_on_neither_side_of_a_contrast(tmp_path: Path) -> None:
+    some: Verdicts = {(1, "AB"): ["A", "B", "...", "A..."], (1, "BA"): ["B", "A...", "A"], (2, "AB"): ["A", "B..."], (2, "BA"): ["B..."]}
+    counts, drops, kept = selected(tmp_path, judgments(some), contrasts=9, **DPO)
+    assert {(row["completion"], row["rejected"]) for row in kept} == {
+        ("trace 1 AB 0 [[A]]", "trace 1 AB 1 [[B]]"),
+        ("trace 1 BA 0 [[B]]", "trace 1 BA 2 [[A]]"),
+    }
+    assert drops == {Drop.TRUNCATED: 2, Drop.NOT_DRAWN: 2, Drop.NO_CONTRAST: 2}
+    assert counts["judgments"] == 10 == counts["kept"] + sum(drops.values())
 
 
 def test_contrasts_obey_the_other_rules(tmp_path: Path) -> None:
@@ -177,18 +180,6 @@ def test_contrasts_obey_the_other_rules(tmp_path: Path) -> None:
     _, drops, kept = selected(tmp_path, judgments(SOME), require_mirror=True, **DPO)
     assert kept == [], "nothing is left to balance with"
     assert drops[Drop.MIRROR_NOT_KEPT] == 4
-
-
-def test_of_judgments_cut_off_only_those_that_are_not_right_are_contrasts(tmp_path: Path) -> None:
-    some = {**CUT, (3, "AB"): ["A", "A...", "..."], (3, "BA"): ["B...", "A..."]}
-    counts, drops, kept = selected(tmp_path, judgments(some), contrasts=9, **DPO)
-    assert {(row["completion"], row["rejected"]) for row in kept} == {
-        ("trace 1 BA 1 [[B]]", "trace 1 BA 2 [[A]]"),
-        ("trace 1 BA 1 [[B]]", "trace 1 BA 3 [[None]]"),
-        ("trace 3 AB 0 [[A]]", "trace 3 AB 2 [[None]]"),
-    }
-    assert drops == {Drop.TRUNCATED: 2 + 1 + 1 + 1 + 1, Drop.NO_CONTRAST: 1 + 1 + 1 + 1}
-    assert counts["judgments"] == 15 == counts["kept"] + sum(drops.values())
 
 
 EVEN: Verdicts = {(pair, order): [order[0], None] for pair in range(40) for order in ("AB", "BA")}
