@@ -86,6 +86,8 @@ class States:
         written = self._ranks.gather(parts)  # the others' files are in the store once their parts are known
         if self._ranks.is_first:
             state = State(work=self._order.digest, progress=progress, ranks=written)
+            markers = _markers(info.key for info in self._store.list(self._prefix))
+            self._store.delete([key for key in markers if not self._read(key)])  # of other work, one of which may have this name
             self._store.create(f"{self._prefix}{name}.json", canonical_json(state.model_dump(mode="json")))
             self._prune()
             log.info("state after update %d stored, %d bytes", progress.steps, sum(part.bytes for parts in written for part in parts))
@@ -112,9 +114,12 @@ class States:
         return state if (state.work, len(state.ranks)) == (self._order.digest, self._ranks.count) else None
 
     def _prune(self) -> None:
-        """Remove all but the newest states: markers first, so that no marker ever names what is gone."""
+        """Remove all but the newest states of this work: markers first, so that no marker ever names what is gone.
+
+        Those of another version or number of ranks cannot be gone on from, however new they are.
+        """
         keys = [info.key for info in self._store.list(self._prefix)]
-        kept = _markers(keys)[:KEPT]
+        kept = [key for key in _markers(keys) if self._read(key)][:KEPT]
         self._store.delete(key for key in _markers(keys) if key not in kept)
         steps = {Path(key).stem for key in kept}
         self._store.delete(key for key in keys if not key.endswith(".json") and _step(self._prefix, key) not in steps)
