@@ -71,9 +71,12 @@ def _job(work: Work, defaults: Defaults, *, together: bool) -> Manifest:
 
 
 def _budget(work: Work) -> Manifest:
-    """Shards are independent, so each index has a budget of its own; training stands or falls as a whole."""
+    """Shards are independent, so each index has a budget of its own; training stands or falls as a whole.
+
+    There one failure takes all pods along, since their ranks miss each other.
+    """
     budget = work.spec.retries.pod_failures
-    return {"backoffLimitPerIndex": budget} if work.stage in SHARDED_STAGES else {"backoffLimit": budget}
+    return {"backoffLimitPerIndex": budget} if work.stage in SHARDED_STAGES else {"backoffLimit": (budget + 1) * work.pods - 1}
 
 
 def _service(run: Metadata) -> Manifest:

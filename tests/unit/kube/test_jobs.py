@@ -110,6 +110,13 @@ def test_sharded_stages_have_a_budget_for_each_index_and_training_one_for_all() 
     assert train["spec"]["backoffLimit"] == 7
 
 
+def test_a_training_may_lose_pods_as_often_however_many_go_along() -> None:
+    """Where one of three pods fails the other two fail too: with a budget of two, three losses are too many."""
+    job = objects_of(work_of(Stage.TRAIN, train={"nodes": 3}, retries={"podFailures": 2}), DEFAULTS)[1]
+    limit = job["spec"]["backoffLimit"]
+    assert 2 * 3 <= limit < 3 * 3
+
+
 def test_exit_codes_decide_what_a_failure_costs() -> None:
     rules = job_of(Stage.JUDGE)["spec"]["podFailurePolicy"]["rules"]
     assert [(rule["action"], rule.get("onExitCodes", {}).get("values")) for rule in rules] == [
