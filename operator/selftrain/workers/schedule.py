@@ -1,4 +1,4 @@
-"""The learning rate of every update. Pure."""
+"""The learning rate of every update, and after which of them the state is stored. Pure."""
 
 from math import cos, pi
 
@@ -28,3 +28,11 @@ def _shape(settings: Train, progress: float) -> float:
             return 1 - (1 - final) * progress
         case "constant":
             return 1.0
+
+
+def is_saved(settings: Train, done: int, count: int, *, drained: bool) -> bool:
+    """Whether the state after so many of `count` updates is stored: now and then, and always where the pod is about to stop.
+
+    After the last one the model is next, unless the pod has to stop before.
+    """
+    return drained or (done % settings.save_every_steps == 0 and done < count)

@@ -38,7 +38,7 @@ from selftrain.workers.objectives import Likelihood, Preference
 from selftrain.workers.objectives import Objective as Loss
 from selftrain.workers.packing import Indexes, all_updates, micro_batches, single_batches
 from selftrain.workers.ranks import Ranks
-from selftrain.workers.schedule import learning_rate
+from selftrain.workers.schedule import is_saved, learning_rate
 from selftrain.workers.states import Progress, States
 from selftrain.workers.trainer import Trainer
 
@@ -75,8 +75,7 @@ def train(order: TrainOrder) -> None:
     progress = states.restore(trainer) if states else Progress()
     while progress.steps < len(training.updates):
         progress, drained = training.update(progress)
-        due = drained or progress.steps % settings.save_every_steps == 0
-        if states and due and progress.steps < len(training.updates):
+        if states and is_saved(settings, progress.steps, len(training.updates), drained=drained):
             states.save(trainer, progress)
         if drained:
             raise Drained
@@ -111,7 +110,8 @@ class Training:
         share = self.trainer.update(batches, self._objective(examples), rate)
         loss, drains = self.ranks.total([share, self.order.drain.exists()])
         if not isfinite(loss):
-            raise UserError(Reason.ENGINE_FAILED, f"the loss became {loss} in update {step + 1} of {count}", "lower the learning rate")
+            message = f"the loss or its gradient is not finite in update {step + 1} of {count}"
+            raise UserError(Reason.ENGINE_FAILED, message, "lower the learning rate")
         seconds, tokens = time.monotonic() - begin, self.corpus.total(examples)
         log.info("update %d of %d: loss %.4f, rate %.3g, %.0f tokens/s", step + 1, count, loss, rate, tokens / seconds)
         done = Progress(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from selftrain.api.recipes import Objective
 from selftrain.api.training import Train
-from selftrain.workers.schedule import learning_rate
+from selftrain.workers.schedule import is_saved, learning_rate
 
 
 def rates(steps, **settings):
@@ -44,3 +44,10 @@ def test_a_training_shorter_than_its_warm_up_only_rises():
 def test_it_stays_between_zero_and_the_peak(steps, warmup, schedule, final):
     found = rates(steps, warmup_steps=warmup, schedule=schedule, final_learning_rate_ratio=final)
     assert all(0 <= rate <= 0.001 for rate in found)
+
+
+def test_a_pod_that_has_to_stop_loses_no_update():
+    """Neither between two states nor after the last update, before the model is written."""
+    settings = Train(save_every_steps=100)
+    assert [done for done in range(1, 301) if is_saved(settings, done, 300, drained=False)] == [100, 200]
+    assert all(is_saved(settings, done, 8, drained=True) for done in range(1, 9))
