@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from selftrain.api.records import Manifest, Part
-from selftrain.storage.commit import commit
+from selftrain.storage.commit import commit, read_manifest
 from selftrain.storage.digests import file_digest, is_model_file
 from selftrain.storage.models import INDEX
 from selftrain.storage.protocol import ObjectStore
@@ -48,8 +48,10 @@ def write_log(progress: Progress, output: Path) -> None:
 
 
 def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: Corpus, progress: Progress) -> None:
-    """Upload the model and finish the stage."""
+    """Upload the model and finish the stage, if nobody has: what a manifest names is not written again."""
     work = order.work
+    if read_manifest(store, work.layout, work.step) is not None:
+        return
     prefix = work.layout.checkpoint(work.iteration)
 
     def upload(path: Path) -> Part:
