@@ -9,6 +9,7 @@ import signal
 import socket
 from dataclasses import replace
 from itertools import chain
+from math import isnan
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,17 @@ def test_an_empty_batch_changes_nothing(torch, corpus):
     with_empty = [*batches, *batches_of(torch, corpus, ())]
     found, expected = (gradients(trainer_of(bf16=False), b, likelihood(corpus, examples))[1] for b in (with_empty, batches))
     assert difference(torch, found, expected) < 1e-6
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_an_update_that_is_left_out_is_no_update(torch, corpus, stage):
+    """DeepSpeed leaves out what has a gradient that is not finite, though the loss is."""
+    trainer = trainer_of(SETTINGS.model_copy(update={"zero_stage": stage}))
+
+    def torn(logarithms, _batch):
+        return -logarithms.mean() + (0 * logarithms.sum()).sqrt()
+
+    assert isnan(trainer.update(batches_of(torch, corpus, (0, 1, 2)), torn, rate=1e-3))
 
 
 @pytest.mark.parametrize("stage", [0, 1, 3])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,10 @@ class Trainer:
         return torch.device(self._engine.device)
 
     def update(self, batches: Iterable[Batch], objective: Objective, rate: float) -> float:
-        """One update; returns this rank's share of its loss."""
+        """One update; returns this rank's share of its loss, which is not a number if the update was left out.
+
+        DeepSpeed leaves it out where a gradient is not finite, and says so nowhere else.
+        """
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
         loss = 0.0
@@ -63,7 +67,7 @@ class Trainer:
             self._engine.backward(share * self._ranks.count)
             loss += share.item()
         self._engine.step()
-        return loss
+        return loss if self._engine.was_step_applied() else nan
 
     def measure(self, batches: Iterable[Batch]) -> dict[int, float]:
         """Logarithm of the probability of each sequence's completion as the model is now. All ranks need equally many batches."""
