@@ -34,8 +34,9 @@ def _position(run: SelfTrainRun, observed: Observed) -> Position:
         return Position(_reported_step(run), None, run.status.attempt, run.status.failures)
     step = next((step for step in steps(run.spec) if step not in observed.manifests), None)
     jobs = [job for job in observed.jobs if job.step == step]
-    latest = max(jobs, key=lambda job: job.attempt, default=None)
     known = run.status.attempt if step == _reported_step(run) else 0
+    # What came of an earlier attempt was decided on when it ended, whatever is left of it.
+    latest = max((job for job in jobs if job.attempt >= known), key=lambda job: job.attempt, default=None)
     attempt = max(known, latest.attempt if latest else 0)
     same_spec = run.status.observed_generation == run.metadata.generation
     reported = run.status.failures if known and same_spec else 0

@@ -280,6 +280,25 @@ def test_suspend_stops_pods_and_resume_takes_the_next_attempt() -> None:
     assert world.run.status.failures == 0
 
 
+@pytest.mark.parametrize("failure", [BAD_DATA, OUT_OF_MEMORY])
+def test_what_is_left_of_an_earlier_attempt_decides_nothing(failure: Failure) -> None:
+    """Its failed Job stays for a week. The Job of the next attempt is gone with the suspension."""
+    world = World(a_run(retries={"attempts": 1}), fail={0: failure})
+    world.to_the_end()
+    world.edit(suspend=True)
+    world.cycle()
+    world.edit(suspend=False)
+    world.cycle()
+    assert [action.attempt for action in world.started] == [1, 2]
+    world.edit(suspend=True)
+    world.cycle()
+    assert [job.attempt for job in world.jobs.values()] == [1]
+    world.edit(suspend=False)
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+    assert [action.attempt for action in world.started[:3]] == [1, 2, 3]
+
+
 def test_a_pod_that_never_runs_stalls_the_run() -> None:
     world = World(a_run(deadlines={"pendingSeconds": 60}))
     world.cycle()
