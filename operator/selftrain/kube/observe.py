@@ -3,7 +3,7 @@
 A Job's own status says whether it is waiting, running or over; its pods are looked at only for the reasons.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -125,9 +125,25 @@ def _pod_waiting(pod: Object) -> list[str]:
 
 
 def _pending_since(job: Object, pods: list[Object]) -> datetime:
-    """A pod that replaces an evicted one starts to wait when it is made, however old its Job is."""
-    waiting = [_time(pod["metadata"]["creationTimestamp"]) for pod in pods if pod.get("status", {}).get("phase") == "Pending"]
-    return max(waiting, default=_time(job["metadata"]["creationTimestamp"]))
+    """When anything last happened to a Job without pods that run, however old it is.
+
+    A pod was made, began or ended, is to be gone by then, or the Job was suspended or taken up again, as by a queue.
+    """
+    conditions = job.get("status", {}).get("conditions", ())
+    queued = [c["lastTransitionTime"] for c in conditions if c["type"] == "Suspended" and "lastTransitionTime" in c]
+    happened = [job["metadata"]["creationTimestamp"], *queued, *(moment for pod in pods for moment in _moments(pod))]
+    return max(map(_time, happened))
+
+
+def _moments(pod: Object) -> Iterator[str]:
+    meta, status = pod["metadata"], pod.get("status", {})
+    if status.get("phase") == "Pending":
+        yield meta["creationTimestamp"]
+    if "deletionTimestamp" in meta:
+        yield meta["deletionTimestamp"]
+    states = [container.get("state", {}) for container in status.get("containerStatuses", ())]
+    found = [state.get("running", {}).get("startedAt") or state.get("terminated", {}).get("finishedAt") for state in states]
+    yield from (moment for moment in found if moment)
 
 
 def _finished(job: Object) -> datetime | None:

@@ -133,6 +133,33 @@ def test_a_replacement_waits_from_when_it_was_made() -> None:
     assert view.created.day == 3
 
 
+LATER = "2026-01-03T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        {
+            "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": LATER},
+            "status": {"phase": "Running"},
+        },
+        failed_pod("a", ended=LATER),
+        {
+            "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "status": {"phase": "Running", "containerStatuses": [{"state": {"running": {"startedAt": LATER}}}]},
+        },
+    ],
+    ids=["being evicted", "just failed", "running, not yet counted as ready"],
+)
+def test_a_job_that_has_run_for_long_does_not_wait_since_it_was_made(pod: dict[str, Any]) -> None:
+    assert view_of(a_job(active=1), [pod]).created.day == 3
+
+
+def test_a_job_waits_since_its_queue_took_it_up_again() -> None:
+    condition = {"type": "Suspended", "status": "True", "lastTransitionTime": LATER}
+    assert view_of(a_job(conditions=[condition]), []).created.day == 3
+
+
 def test_a_job_being_deleted() -> None:
     job = a_job(active=1, ready=1)
     job["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
