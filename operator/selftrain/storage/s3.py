@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    CredentialRetrievalError,
+    InvalidRegionError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
@@ -38,7 +38,7 @@ DELETE_BATCH = 1000
 REFUSED_STATUS = frozenset({401, 403})
 # AWS answers 400 when a token has expired; versitygw answers 404 and the last of these when it does not know the key.
 REFUSED_CODES = frozenset({"AccessDenied", "ExpiredToken", "InvalidToken", "XAdminUserNotFound"})
-REFUSED_ERRORS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
+REFUSED_ERRORS = (NoCredentialsError, PartialCredentialsError)
 WRONG_REGION_CODES = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 
 TRANSFERS = 8
@@ -54,7 +54,17 @@ class S3Store:
         self.bucket = bucket
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.endpoint = endpoint
-        self.client: S3Client = boto3.session.Session().client("s3", endpoint_url=endpoint, region_name=region, config=_config(endpoint))
+        with self._errors(""):
+            self.client: S3Client = self._connected(region)
+
+    def _connected(self, region: str) -> "S3Client":
+        """A client. It asks nobody but whoever gives credentials."""
+        try:
+            session = boto3.session.Session()
+            return session.client("s3", endpoint_url=self.endpoint, region_name=region, config=_config(self.endpoint))
+        except (ValueError, InvalidRegionError) as error:
+            message = f"no client for {self._place} in region {region}: one of its names cannot be used"
+            raise UserError(Reason.STORE_NOT_FOUND, message, "correct spec.store.endpoint or spec.store.region") from error
 
     @property
     def uri(self) -> str:
@@ -147,7 +157,8 @@ class S3Store:
         return UserError(Reason.STORE_NOT_FOUND, f"{self._place} {what}", fix)
 
     def _refused(self, code: str) -> UserError:
-        fix = "check the access key in the store's Secret (or the service account's role) and the bucket's policy"
+        fix = "check the access key in the store's Secret (or the service account's role) and the bucket's policy, which has to allow "
+        fix += "s3:ListBucket too: without it AWS refuses to say that an object is missing"
         return UserError(Reason.STORE_ACCESS_DENIED, f"{self._place} refused the credentials ({code})", fix)
 
     def _unavailable(self, what: str) -> PlatformError:

@@ -104,6 +104,26 @@ def test_an_impossible_bucket_name_is_the_authors() -> None:
         S3Store("not/a bucket", "", "http://127.0.0.1:9", "us-east-1").read("key")
 
 
+@pytest.mark.parametrize(("endpoint", "region"), [("http://minio_svc:9000", "us-east-1"), (None, "-us")])
+def test_an_endpoint_that_is_none_is_the_authors(endpoint: str | None, region: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be used; correct spec\.store\.endpoint") as caught:
+        S3Store("bucket", "", endpoint, region)
+    assert caught.value.reason is Reason.STORE_NOT_FOUND
+
+
+def test_an_agent_that_gives_no_credentials_yet_is_the_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a node that has just started: the next pod finds it."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with http_server(lambda *_: Answer(500, b"{}")) as url:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+        with pytest.raises(PlatformError) as caught:
+            S3Store("bucket", "", "http://127.0.0.1:9", "us-east-1").read("key")
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+    assert "CredentialRetrievalError" in str(caught.value)
+
+
 def test_passwords_in_an_endpoint_are_not_shown() -> None:
     with pytest.raises(PlatformError) as caught:
         S3Store("bucket", "", "http://user:hidden@127.0.0.1:9", "us-east-1").read("key")
