@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, assert_never
 
+from selftrain.api.conditions import Reason
 from selftrain.api.errors import SelfTrainError, UserError
 from selftrain.api.load import run_of
 from selftrain.api.records import Manifest, Work
@@ -18,7 +19,7 @@ from selftrain.api.status import Status
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.controller.refusal import blocked_status, refused_status, stored_status
 from selftrain.controller.work_queue import Key
-from selftrain.kube.client import Conflict, Missing, Refused, owner_uid
+from selftrain.kube.client import Conflict, Invalid, Missing, Refused, owner_uid
 from selftrain.kube.jobs import Defaults, objects_of
 from selftrain.kube.observe import needs_pods, view_of
 from selftrain.planning.actions import Action, StartStage, StopStage
@@ -78,6 +79,9 @@ class Reconciler:
                 await self._act(run, action, {job["metadata"]["name"]: job["metadata"]["uid"] for job in jobs})
         except UserError as error:  # no Job can be made from this spec
             return await self._refuse(body, error, now)
+        except Invalid as error:
+            fix = "correct the fields that the message is about (resources, tolerations, volumes), or ask for the policy to be changed"
+            return await self._refuse(body, UserError(Reason.INVALID_SPEC, f"the API server takes no Job of this spec: {error}", fix), now)
         except Refused as error:
             blocked = blocked_status(run.status, run.metadata.generation, str(error), now)
             return now + BLOCKED_LOOK if blocked == run.status or await self._report(body, blocked) else now

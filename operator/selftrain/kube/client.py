@@ -33,11 +33,15 @@ class Refused(ClusterError):  # noqa: N818 - names the situation
     """The call is not allowed as it is: a quota, an admission rule, a missing right, an object that is not ours."""
 
 
+class Invalid(Refused):
+    """The object itself is wrong: asked again, the answer is the same until what it is made from has changed, or a policy has."""
+
+
 class Conflict(ClusterError):  # noqa: N818 - names the situation
     """Somebody else was faster: it exists already, or has changed since it was read."""
 
 
-ANSWERS: dict[int, type[ClusterError]] = {400: Refused, 403: Refused, 404: Missing, 409: Conflict, 422: Refused}
+ANSWERS: dict[int, type[ClusterError]] = {400: Refused, 403: Refused, 404: Missing, 409: Conflict, 422: Invalid}
 
 
 async def connect() -> ApiClient:

@@ -14,7 +14,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.controller.reconcile import BLOCKED_LOOK, PENDING_LOOK, Reconciler
 from selftrain.controller.work_queue import Key
-from selftrain.kube.client import Conflict, Refused
+from selftrain.kube.client import Conflict, Invalid, Refused
 from selftrain.kube.jobs import Defaults
 from selftrain.kube.pods import Images
 
@@ -131,6 +131,26 @@ async def test_a_job_that_may_not_be_created_is_told_once_and_tried_again(world:
     world.cluster.create_job = create  # type: ignore[method-assign]
     await world.settle()
     assert list(world.cluster.all_jobs) == ["judge-i1-generate-a1"]
+
+
+async def test_a_job_that_is_wrong_stalls_the_run_until_it_is_corrected(world: World) -> None:
+    """The CRD cannot know all that the API server wants of a pod."""
+    create = world.cluster.create_job
+
+    async def invalid(job: Any) -> None:
+        message = "Invalid value: must be less than or equal to memory limit"
+        raise Invalid(message)
+
+    world.cluster.create_job = invalid  # type: ignore[method-assign]
+    await world.settle()
+    assert world.cluster.condition("Stalled")["reason"] == "InvalidSpec"
+    assert "memory limit; correct the fields" in world.cluster.condition("Stalled")["message"]
+    assert await world.look() is None
+    assert world.cluster.writes == ["status"]
+    world.cluster.create_job = create  # type: ignore[method-assign]
+    await world.settle()
+    assert list(world.cluster.all_jobs) == ["judge-i1-generate-a1"]
+    assert world.cluster.condition("Stalled")["status"] == "False"
 
 
 async def test_a_training_service_is_there_before_its_job() -> None:
