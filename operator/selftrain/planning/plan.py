@@ -55,18 +55,19 @@ Decided = tuple[Outcome, list[Action], datetime | None]
 
 def _decide(run: SelfTrainRun, observed: Observed, position: Position, now: datetime) -> Decided:
     active = [job for job in observed.jobs if job.state in (JobState.PENDING, JobState.RUNNING) and not job.deleting]
-    if observed.problem is not None:
-        return _store_problem(observed.problem, now)
-    if position.step is None:
+    problem = observed.problem
+    if problem is not None and run.status.completion_time is not None:
+        return _store_problem(problem, now)
+    if problem is None and position.step is None:
         return Outcome(Phase.COMPLETED, Reason.COMPLETED, "the last iteration is evaluated"), [], None
-    if run.spec.suspend:
+    if run.spec.suspend:  # pods are stopped whether or not it can be seen how far they are
         return _suspend(observed, active)
     if _still_stalled(run, position):
-        return Outcome(Phase.STALLED, *_stalled_words(run)), _stop(active), None
+        return Outcome(Phase.STALLED, *_stalled_words(run)), _stop(active), now + STORE_RETRY if problem else None
     deadline = _run_deadline(run)
     if deadline is not None and now >= deadline:
         return _stall(Reason.RUN_DEADLINE_EXCEEDED, "deadlines.runSeconds has passed; raise it to go on", active)
-    decided = _advance(run, position, active, now)
+    decided = _advance(run, position, active, now) if problem is None else _store_problem(problem, now)
     return decided if deadline is None else _with_deadline(decided, deadline)
 
 

@@ -81,7 +81,9 @@ def status_of(run: SelfTrainRun, observed: Observed, position: Position, outcome
     """The whole status. The same observation gives the same status, whenever it is made."""
     old = run.status
     if observed.problem is not None:  # manifests are unknown: keep what was last seen
-        return old.model_copy(update={"conditions": _conditions(run, outcome, now), "observed_generation": run.metadata.generation})
+        # A stalled run goes on after an edit. Until it can, the edit counts as not seen.
+        seen = run.metadata.generation if old.stalled_attempt is None else old.observed_generation
+        return old.model_copy(update={"conditions": _conditions(run, outcome, now), "observed_generation": seen})
     started = old.start_time or (format_time(now) if outcome.attempt is not None or position.job else None)
     completed = (old.completion_time or format_time(now)) if outcome.phase is Phase.COMPLETED else None
     iterations = _iterations(run, observed)

@@ -339,6 +339,59 @@ def test_an_unreadable_store_starts_and_stops_nothing_and_is_looked_at_again(bla
     assert len(world.started) == started + len(steps(world.run.spec)) - 1
 
 
+NO_ANSWER = Failure(Blame.PLATFORM, Reason.STORE_UNAVAILABLE, "no answer")
+DENIED = Failure(Blame.USER, Reason.STORE_ACCESS_DENIED, "denied")
+
+
+@pytest.mark.parametrize("problem", [NO_ANSWER, DENIED])
+@pytest.mark.parametrize(("failure", "reason"), [(BAD_DATA, Reason.INSTRUCTIONS_INVALID), (OUT_OF_MEMORY, Reason.RETRIES_EXHAUSTED)])
+def test_a_store_that_cannot_be_read_for_a_while_ends_no_stall(problem: Failure, failure: Failure, reason: Reason) -> None:
+    world = World(a_run(retries={"attempts": 1}), fail={0: failure})
+    world.to_the_end()
+    for _ in range(3):
+        assert world.cycle(problem).look_again is not None
+        assert world.condition(ConditionType.STALLED).reason is reason
+        assert world.cycle().actions == ()
+    assert (len(world.started), world.condition(ConditionType.STALLED).reason) == (1, reason)
+
+
+@pytest.mark.parametrize("problem", [NO_ANSWER, DENIED])
+def test_an_edit_while_the_store_cannot_be_read_counts_once_it_can(problem: Failure) -> None:
+    world = World(a_run(retries={"attempts": 1}), fail={0: OUT_OF_MEMORY})
+    world.to_the_end()
+    world.edit(retries={"attempts": 2})
+    for _ in range(3):
+        assert world.cycle(problem).actions == ()
+    assert world.condition(ConditionType.PROGRESSING).reason is problem.reason
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+
+
+def test_a_run_can_be_stopped_whether_or_not_its_store_can_be_read() -> None:
+    world = World(a_run())
+    world.cycle()
+    world.edit(suspend=True)
+    assert [type(action) for action in world.cycle(NO_ANSWER).actions] == [StopStage]
+    world.cycle(NO_ANSWER)
+    assert world.is_true(ConditionType.SUSPENDED)
+    late = World(a_run(deadlines={"runSeconds": 60}))
+    late.cycle()
+    late.cycle()
+    late.now += timedelta(seconds=61)
+    assert [type(action) for action in late.cycle(DENIED).actions] == [StopStage]
+    assert late.condition(ConditionType.STALLED).reason is Reason.RUN_DEADLINE_EXCEEDED
+
+
+def test_a_finished_run_does_not_run_late_while_its_store_cannot_be_read() -> None:
+    world = World(a_run(deadlines={"runSeconds": 1_000_000}))
+    world.to_the_end()
+    world.now += timedelta(days=30)
+    world.cycle(NO_ANSWER)
+    assert world.condition(ConditionType.PROGRESSING).reason is Reason.STORE_UNAVAILABLE
+    world.cycle()
+    assert world.is_true(ConditionType.SUCCEEDED)
+
+
 def test_a_job_that_succeeded_without_a_manifest_is_a_failure() -> None:
     world = World(a_run(retries={"attempts": 1}))
     world.cycle()
