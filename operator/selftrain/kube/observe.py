@@ -42,6 +42,7 @@ def view_of(job: Object, pods: Iterable[Object]) -> JobView:
         failure=failure_of(job, pods) if state is JobState.FAILED else None,
         waiting=waiting_of(job, pods) if state is JobState.PENDING else "",
         deleting="deletionTimestamp" in meta,
+        allowed_seconds=job["spec"].get("activeDeadlineSeconds"),
     )
 
 

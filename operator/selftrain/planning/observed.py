@@ -49,6 +49,8 @@ class JobView:
     waiting: str = ""
     """Why no pod is running yet, in the scheduler's or kubelet's words."""
     deleting: bool = False
+    allowed_seconds: int | None = None
+    """The deadline that the Job was made with; nobody may change it afterwards."""
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,9 @@ def _running(run: SelfTrainRun, job: JobView, active: list[JobView], now: dateti
 def _failed(run: SelfTrainRun, position: Position, job: JobView, failure: Failure, now: datetime) -> Decided:
     if run.status.stalled_attempt == job.attempt and position.step == _reported_step(run):
         return _start(run, position, failures=0)  # this failure stopped the run before; the spec has changed since
+    raised = job.allowed_seconds is not None and job.allowed_seconds < run.spec.deadlines.stage_seconds
+    if failure.reason is Reason.STAGE_DEADLINE_EXCEEDED and raised:
+        return _start(run, position, position.failures, failure.message)  # a Job keeps the deadline that it was made with
     if failure.blame is Blame.USER:
         return _stall(failure.reason, f"{job.step}: {failure.message}{AGAIN}", [])
     failures = position.failures + 1

@@ -160,6 +160,12 @@ def test_a_job_waits_since_its_queue_took_it_up_again() -> None:
     assert view_of(a_job(conditions=[condition]), []).created.day == 3
 
 
+def test_a_job_tells_the_deadline_that_it_has() -> None:
+    job = a_job()
+    job["spec"]["activeDeadlineSeconds"] = 600
+    assert (view_of(job, []).allowed_seconds, view_of(a_job(), []).allowed_seconds) == (600, None)
+
+
 def test_a_job_being_deleted() -> None:
     job = a_job(active=1, ready=1)
     job["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"

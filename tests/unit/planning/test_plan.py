@@ -339,6 +339,23 @@ def test_an_unreadable_store_starts_and_stops_nothing_and_is_looked_at_again(bla
     assert len(world.started) == started + len(steps(world.run.spec)) - 1
 
 
+def test_a_deadline_that_was_raised_while_the_job_ran_needs_no_other_edit() -> None:
+    """The Job dies of the one that it was made with."""
+    late = Failure(Blame.USER, Reason.STAGE_DEADLINE_EXCEEDED, "took longer")
+    world = World(a_run(deadlines={"stageSeconds": 600}), fail={0: late})
+    world.cycle()
+    [name] = world.jobs
+    world.jobs[name] = replace(world.jobs[name], allowed_seconds=600)
+    world.edit(deadlines={"stageSeconds": 6000})
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
+    same = World(a_run(deadlines={"stageSeconds": 600}), fail={0: late})
+    same.cycle()
+    same.jobs[name] = replace(same.jobs[name], allowed_seconds=600)
+    same.to_the_end()
+    assert same.condition(ConditionType.STALLED).reason is Reason.STAGE_DEADLINE_EXCEEDED
+
+
 NO_ANSWER = Failure(Blame.PLATFORM, Reason.STORE_UNAVAILABLE, "no answer")
 DENIED = Failure(Blame.USER, Reason.STORE_ACCESS_DENIED, "denied")
 
