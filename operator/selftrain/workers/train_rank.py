@@ -24,6 +24,7 @@ from selftrain.api.recipes import Objective
 from selftrain.api.seeds import seed_of
 from selftrain.storage.open import open_store
 from selftrain.workers.exits import Drained, last_words
+from selftrain.workers.machine import read_machine
 from selftrain.workers.order import TrainOrder, read_order
 
 if not torch.cuda.is_available():
@@ -61,6 +62,7 @@ def main() -> int:
 
 def train(order: TrainOrder) -> None:
     """Make the updates that are not made yet, then write the model, and for a run commit it."""
+    require_device(order, accelerator=read_machine().accelerator, usable=torch.cuda.is_available())
     deepspeed.ops.__compatible_ops__ = {}  # compile nothing: it takes minutes where there is a compiler, and pods have none
     deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
     ranks, settings = Ranks(), order.settings
@@ -81,6 +83,13 @@ def train(order: TrainOrder) -> None:
             raise Drained
     _finish(order, trainer, ranks, corpus, progress)
     torch.distributed.destroy_process_group()
+
+
+def require_device(order: TrainOrder, *, accelerator: bool, usable: bool) -> None:
+    """Stop a run's rank where the installed engine is for GPUs and none can be used: on the CPU it would train until the deadline."""
+    if order.run and accelerator and not usable:
+        message = f"no GPU can be used on {platform.node()}, and what is installed is for GPUs"
+        raise PlatformError(Reason.ENGINE_FAILED, message, "give train.resources a GPU, or look at the node's driver and runtime class")
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,9 @@ class Training:
 
 
 def _introduce(ranks: Ranks, stage: int) -> None:
-    log.info("rank %d of %d on %s: DeepSpeed %s, ZeRO %d", ranks.rank, ranks.count, platform.node(), deepspeed.__version__, stage)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    place = f"{platform.node()} ({device})"
+    log.info("rank %d of %d on %s: DeepSpeed %s, ZeRO %d", ranks.rank, ranks.count, place, deepspeed.__version__, stage)
     if ranks.rank:
         log.setLevel(logging.WARNING)  # the first rank speaks for all from here on
 
