@@ -24,7 +24,6 @@ from selftrain.api.recipes import Objective
 from selftrain.api.seeds import seed_of
 from selftrain.storage.open import open_store
 from selftrain.workers.exits import Drained, last_words
-from selftrain.workers.machine import read_machine
 from selftrain.workers.order import TrainOrder, read_order
 
 if not torch.cuda.is_available():
@@ -45,6 +44,9 @@ from selftrain.workers.trainer import Trainer
 
 log = logging.getLogger("selftrain.workers.train")
 
+GPU = "gpu"
+"""In the names of all devices that Kubernetes can give: nvidia.com/gpu, amd.com/gpu."""
+
 
 def main() -> int:
     """Train as ordered. Why it failed is left for the parent."""
@@ -62,7 +64,7 @@ def main() -> int:
 
 def train(order: TrainOrder) -> None:
     """Make the updates that are not made yet, then write the model, and for a run commit it."""
-    require_device(order, accelerator=read_machine().accelerator, usable=torch.cuda.is_available())
+    require_device(order, usable=torch.cuda.is_available())
     deepspeed.ops.__compatible_ops__ = {}  # compile nothing: it takes minutes where there is a compiler, and pods have none
     deepspeed.init_distributed("nccl" if torch.cuda.is_available() else "gloo")
     ranks, settings = Ranks(), order.settings
@@ -85,11 +87,15 @@ def train(order: TrainOrder) -> None:
     torch.distributed.destroy_process_group()
 
 
-def require_device(order: TrainOrder, *, accelerator: bool, usable: bool) -> None:
-    """Stop a run's rank where the installed engine is for GPUs and none can be used: on the CPU it would train until the deadline."""
-    if order.run and accelerator and not usable:
-        message = f"no GPU can be used on {platform.node()}, and what is installed is for GPUs"
-        raise PlatformError(Reason.ENGINE_FAILED, message, "give train.resources a GPU, or look at the node's driver and runtime class")
+def require_device(order: TrainOrder, *, usable: bool) -> None:
+    """Stop a run's rank that was given a GPU and cannot use it: on the CPU it would train until the deadline."""
+    if order.run is None or usable:
+        return
+    spec = order.run.work.spec
+    resources = spec.train.resources or spec.pods.resources
+    if resources and any(GPU in name for name in resources.limits):
+        message = f"no GPU can be used on {platform.node()}, though train.resources ask for one"
+        raise PlatformError(Reason.ENGINE_FAILED, message, "look at the node's driver, its runtime class and the image's CUDA version")
 
 
 @dataclass(frozen=True)
