@@ -35,11 +35,12 @@ class SayingEngine:
     asked: list[str] = field(default_factory=list)
     """Prompts in the order in which they were asked."""
 
-    def sample(self, batches: Iterable[Sequence[Request]]) -> Iterator[list[list[Completion]]]:
+    def sample(self, batches: Iterable[Sequence[Request] | None]) -> Iterator[list[list[Completion]]]:
         held: list[Sequence[Request]] = []
         for batch in batches:
-            held.append(batch)
-            if len(held) > 1:
+            if batch is not None:
+                held.append(batch)
+            if len(held) > 1 or batch is None:
                 yield self._answer(held.pop(0))
         yield from map(self._answer, held)
 

@@ -11,12 +11,13 @@ from selftrain.api.v1alpha1 import Spec
 from selftrain.method.classes import Class, parse_class, unwanted
 from selftrain.prompts import Template
 from selftrain.storage.instructions import Instruction
-from selftrain.workers.engine import Completion, Sampling
-from selftrain.workers.sampling import Sampled, Sampler
+from selftrain.workers.engine import Completion, Request, Sampling
+from selftrain.workers.flow import Steps
+from selftrain.workers.sampling import Sampler
 from selftrain.workers.shards import Made, Row, total
 from selftrain.workers.writer import written
 
-Write = Callable[[Sequence[Instruction]], Made]
+Write = Callable[[Sequence[Instruction]], Steps]
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Classifier:
     wanted: Classify
     spec: Spec
 
-    def make(self, rows: Sequence[Instruction], write: Write) -> Made:
+    def make(self, rows: Sequence[Instruction], write: Write) -> Steps:
         """One row an instruction, in order, whoever dropped it."""
-        sampled = self._ask(rows)
+        sampled = yield self._requests(rows)
         found = {row.id: self._read(samples) for row, samples in zip(rows, sampled.completions, strict=True)}
         drops = {name: drop for name, one in found.items() if (drop := one if isinstance(one, Drop) else unwanted(one, self.wanted))}
-        made = write([row for row in rows if row.id not in drops])
+        made = yield from write([row for row in rows if row.id not in drops])
         written = {str(row["pair_id"]): row for row in made.rows}
         joined = [{**(written.get(row.id) or _dropped(row, drops[row.id])), **_columns(found[row.id])} for row in rows]
         kinds = Counter(f"instructions in {one.category}" for one in found.values() if isinstance(one, Class))
@@ -46,13 +47,11 @@ class Classifier:
             seconds=sampled.seconds + made.seconds,
         )
 
-    def _ask(self, rows: Sequence[Instruction]) -> Sampled:
+    def _requests(self, rows: Sequence[Instruction]) -> list[Request]:
         sampling = Sampling.greedy(self.spec.generate)
         values = [{"instruction": row.text, "scale": str(self.wanted.scale)} for row in rows]
         seeds = [seed_of(self.spec.seed, "generate", "classify", row.id) for row in rows]
-        return self.sampler.sample_once(
-            [self.sampler.request(self.template, own, seed, sampling) for own, seed in zip(values, seeds, strict=True)]
-        )
+        return [self.sampler.request(self.template, own, seed, sampling) for own, seed in zip(values, seeds, strict=True)]
 
     def _read(self, samples: Sequence[Completion] | None) -> Class | Drop:
         if samples is None:

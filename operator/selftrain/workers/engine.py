@@ -68,10 +68,11 @@ class Engine(Protocol):
         """Longest prompt plus completion in tokens."""
         ...
 
-    def sample(self, batches: Iterable[Sequence[Request]]) -> Iterator[list[list[Completion]]]:
+    def sample(self, batches: Iterable[Sequence[Request] | None]) -> Iterator[list[list[Completion]]]:
         """The completions of each batch's requests, batch by batch in order.
 
-        A batch is asked for as soon as the engine has room, so that it is never half empty at a batch's end.
+        A batch is asked for as soon as the engine has room, so that it is never half empty at a batch's end. None says that there is none
+        before more results are out.
         """
         ...
 
@@ -98,7 +99,7 @@ class VllmEngine:
     def limit(self) -> int:
         return int(self.llm.llm_engine.model_config.max_model_len)
 
-    def sample(self, batches: Iterable[Sequence[Request]]) -> Iterator[list[list[Completion]]]:
+    def sample(self, batches: Iterable[Sequence[Request] | None]) -> Iterator[list[list[Completion]]]:
         source, waiting = iter(batches), deque[_Batch]()
         while True:
             while self._has_room() and (requests := next(source, None)) is not None:

@@ -25,12 +25,13 @@ from selftrain.storage.tables import pairs_schema
 from selftrain.workers.classifier import Classifier
 from selftrain.workers.context import Context, finished, generator, input_name, instructions, labelled
 from selftrain.workers.embedding import LoadEmbedder, load_embedder, probe_meaning
+from selftrain.workers.flow import Steps, in_flow
 from selftrain.workers.rows import read_rows
 from selftrain.workers.sampling import Load, Sampler, load_sampler
 from selftrain.workers.shards import Made, ShardedStage, bounds, cut, digests, total
 from selftrain.workers.writer import Writer
 
-Make = Callable[[Sequence[Instruction], Mapping[str, str | Drop]], Made]
+Make = Callable[[Sequence[Instruction], Mapping[str, str | Drop]], Steps]
 """Pairs of instructions, with a weaker model's answers by the instruction's id."""
 
 
@@ -49,11 +50,12 @@ def run(context: Context, load: Load = load_sampler, embedder: LoadEmbedder = lo
     )  # fmt: skip
     missing = stage.missing(spec.generate.parallelism)
     if sampled := [shard for shard in missing if shard < synthetic]:
-        make = maker(load(model.path, spec.generate, list(prompts.values())), prompts, spec)
+        sampler = load(model.path, spec.generate, list(prompts.values()))
+        make, wanted = maker(sampler, prompts, spec), in_shards(sources, synthetic, stage.undrained(sampled))
+        begun = ((shard, make(rows, weaker_answers(context, *bounds(sources.count, synthetic, shard)))) for shard, rows in wanted)
         with context.drain.deferred():
-            for shard, rows in in_shards(sources, synthetic, stage.undrained(sampled)):
-                weaker = weaker_answers(context, *bounds(sources.count, synthetic, shard))
-                stage.write(shard, marked(make(rows, weaker), sources.held_out))
+            for shard, made in in_flow(sampler, begun):
+                stage.write(shard, marked(made, sources.held_out))
     for shard in stage.undrained(shard for shard in missing if shard >= synthetic):
         start, stop = bounds(len(sources.labelled), copied, shard - synthetic)
         stage.write(shard, marked(copy(sources.labelled[start:stop]), sources.held_out))

@@ -50,12 +50,16 @@ class Sampler:
         """A prompt ready for `sample`."""
         return Request(self.encode(template.messages(values)), seed, sampling)
 
-    def sample(self, batches: Iterable[tuple[K, Sequence[Request]]]) -> Iterator[tuple[K, Sampled]]:
-        """Each batch's key and results, in order."""
+    def sample(self, batches: Iterable[tuple[K, Sequence[Request]] | None]) -> Iterator[tuple[K, Sampled]]:
+        """Each batch's key and results, in order. None instead of a batch says that there is none before more results."""
         asked: deque[tuple[K, list[bool]]] = deque()
 
-        def fitting() -> Iterator[list[Request]]:
-            for key, requests in batches:
+        def fitting() -> Iterator[list[Request] | None]:
+            for batch in batches:
+                if batch is None:
+                    yield None
+                    continue
+                key, requests = batch
                 fits = [len(request.prompt) + request.sampling.max_tokens <= self.engine.limit for request in requests]
                 asked.append((key, fits))
                 yield [request for request, fit in zip(requests, fits, strict=True) if fit]
@@ -66,10 +70,6 @@ class Sampler:
             rest, now = iter(results), monotonic()
             yield key, Sampled([next(rest) if fit else None for fit in fits], now - began)
             began = now
-
-    def sample_once(self, requests: Sequence[Request]) -> Sampled:
-        """Results of one batch on its own."""
-        return next(sampled for _, sampled in self.sample([(None, requests)]))
 
 
 Load = Callable[[Path, SamplingStage, Sequence[Template]], Sampler]

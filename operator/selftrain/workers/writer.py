@@ -1,7 +1,7 @@
 """From instructions to pairs: sampling the answers and the worse ones, kind by kind."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from selftrain.api.recipes import NegativeKind
@@ -13,7 +13,8 @@ from selftrain.method.pairs import Pair, Written, build_pair, build_rewritten, b
 from selftrain.method.thinking import after_thinking
 from selftrain.prompts import Template
 from selftrain.storage.instructions import Instruction
-from selftrain.workers.engine import Completion, Sampling
+from selftrain.workers.engine import Completion, Request, Sampling
+from selftrain.workers.flow import Steps
 from selftrain.workers.sampling import Sampled, Sampler
 from selftrain.workers.shards import Made, Row
 
@@ -33,6 +34,7 @@ class Draft:
     """The pair, or what was wrong with the last try."""
 
 
+Step = Generator[list[Request], Sampled, Sampled]
 Open = tuple[Draft, Agreement]
 """A draft that another kind may still make a pair of."""
 Prompt = tuple[str, Instruction, Mapping[str, str]]
@@ -48,13 +50,13 @@ class Writer:
     """By name: of the answer, and of each kind of worse answer that is asked for."""
     spec: Spec
 
-    def make(self, rows: Sequence[Instruction], weaker: Mapping[str, str | Drop]) -> Made:
+    def make(self, rows: Sequence[Instruction], weaker: Mapping[str, str | Drop]) -> Steps:
         """One row an instruction, dropped ones with their reason. `weaker` has a weaker model's answers by the instruction's id."""
         weights = self.spec.resolved.negatives
         drafts = [Draft(row, order_of(weights, self.spec.seed, row.id), weaker.get(row.id)) for row in rows]
-        usage = [self._answer(drafts)]
+        usage = [(yield from self._answer(drafts))]
         while waiting := [(d, d.agreement) for d in drafts if d.agreement and d.kinds and isinstance(d.pair, Drop)]:
-            usage.append(self._try_next(waiting))
+            usage.append((yield from self._try_next(waiting)))
         pairs = [draft.pair for draft in drafts if isinstance(draft.pair, Pair)]
         drops = Counter(draft.pair for draft in drafts if isinstance(draft.pair, Drop))
         kinds = Counter(f"pairs by {pair.kind}" for pair in pairs)
@@ -66,16 +68,16 @@ class Writer:
             seconds=sum(sampled.seconds for sampled in usage),
         )
 
-    def _answer(self, drafts: Sequence[Draft]) -> Sampled:
+    def _answer(self, drafts: Sequence[Draft]) -> Step:
         prompts = [("answer", draft.row, {"instruction": draft.row.text}) for draft in drafts]
-        sampled = self._ask(prompts, self.spec.resolved.answers)
+        sampled = yield from self._ask(prompts, self.spec.resolved.answers)
         for draft, samples in zip(drafts, sampled.completions, strict=True):
             if samples:
                 found = agree([written(sample) for sample in samples])
                 draft.agreement, draft.pair = (None, found) if isinstance(found, Drop) else (found, found.lacking)
         return sampled
 
-    def _try_next(self, waiting: Sequence[Open]) -> Sampled:
+    def _try_next(self, waiting: Sequence[Open]) -> Step:
         """The next kind of each draft; those that need the engine are asked together."""
         asked: list[tuple[Draft, Agreement, NegativeKind]] = []
         for draft, agreement in waiting:
@@ -87,18 +89,18 @@ class Writer:
             if other is not None:
                 draft.pair = other if isinstance(other, Drop) else build_worse(kind, agreement.chosen.text.strip(), other)
         prompts = [(kind, draft.row, {"instruction": draft.row.text, "answer": found.chosen.text.strip()}) for draft, found, kind in asked]
-        sampled = self._ask(prompts, 1)
+        sampled = yield from self._ask(prompts, 1)
         for (draft, agreement, kind), samples in zip(asked, sampled.completions, strict=True):
             draft.pair = _pair(kind, draft.row, agreement.chosen, written(samples[0])) if samples else Drop.TOO_LONG
         return sampled
 
-    def _ask(self, prompts: Iterable[Prompt], samples: int) -> Sampled:
+    def _ask(self, prompts: Iterable[Prompt], samples: int) -> Step:
         sampling = Sampling.drawn(self.spec.generate, samples)
         requests = [
             self.sampler.request(self.templates[name], values, seed_of(self.spec.seed, "generate", name, row.id), sampling)
             for name, row, values in prompts
         ]
-        return self.sampler.sample_once(requests) if requests else Sampled([], 0.0)
+        return (yield requests) if requests else Sampled([], 0.0)
 
 
 def _pair(kind: NegativeKind, row: Instruction, answer: Written, completion: Written) -> Pair | Drop:

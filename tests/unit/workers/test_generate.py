@@ -73,6 +73,16 @@ def test_generate_counts_everything_it_leaves_out(bench: Bench) -> None:
     assert Counter(row["dropped"] for row in rows(context))[None] == counts["pairs"] == 2
 
 
+def test_another_shard_is_begun_while_one_waits(bench: Bench) -> None:
+    """Three shards of ten instructions, each in two steps: the second one's answers come before the first one's worse ones."""
+    context = make_pairs(bench)
+    varied = [number for number, text in enumerate(bench.engine.asked) if "<instruction>" in text]
+    begun = next(number for number, text in enumerate(bench.engine.asked) if "Do thing 4." in text)
+    assert begun < varied[0]
+    assert [row["instruction"] for row in rows(context)] == [f"Do thing {number}." for number in range(10)]
+    assert sum(part.rows or 0 for part in manifest(context).parts) == len(varied) == 10
+
+
 def test_a_run_without_a_pair_stops_and_says_what_was_dropped(bench: Bench) -> None:
     bench.engine.say = lambda _text, _seed: "no tags"
     context = bench.context(Stage.GENERATE)

@@ -9,6 +9,7 @@ from selftrain.api.records import Drop
 from selftrain.api.stages import Stage
 from selftrain.storage.instructions import Instruction
 from selftrain.workers.engine import Completion
+from selftrain.workers.flow import in_flow
 from selftrain.workers.generate import templates
 from selftrain.workers.writer import Writer
 
@@ -39,8 +40,9 @@ def test_conservation_and_independence(
     model = {"weaker": {"uri": "file:///weaker"}} if NegativeKind.WEAKER in weights else {}
     spec = bench.context(Stage.GENERATE, generate={"answers": 3, "negatives": negatives}, **model).work.spec
     asked = templates(spec)
-    writer = Writer(bench.load(bench.folder, spec.generate, []), asked, spec)
-    made = writer.make(ROWS, weaker)
+    sampler = bench.load(bench.folder, spec.generate, [])
+    writer = Writer(sampler, asked, spec)
+    [(_, made)] = in_flow(sampler, [(0, writer.make(ROWS, weaker))])
     rows = list(made.rows)
     assert [row["pair_id"] for row in rows] == [row.id for row in ROWS]
     assert made.counts["pairs"] + sum(made.drops.values()) == made.counts["instructions"] == len(ROWS)
@@ -52,4 +54,5 @@ def test_conservation_and_independence(
             assert row["kind"] in weights
             assert "<" not in str(row["rejected"]) or row["kind"] == NegativeKind.DISAGREEMENT, "answers may hold tags, parsed ones may not"
             assert row["rejected"] not in ("", row["chosen"])
-    assert [row for part in (ROWS[:cut], ROWS[cut:]) for row in writer.make(part, weaker).rows] == rows
+    parts = dict(in_flow(sampler, enumerate(writer.make(part, weaker) for part in (ROWS[:cut], ROWS[cut:]))))
+    assert [row for part in (0, 1) for row in parts[part].rows] == rows
