@@ -146,8 +146,8 @@ class Training:
 
 def _introduce(ranks: Ranks, stage: int) -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    place = f"{platform.node()} ({device})"
-    log.info("rank %d of %d on %s: DeepSpeed %s, ZeRO %d", ranks.rank, ranks.count, place, deepspeed.__version__, stage)
+    engine = f"DeepSpeed {deepspeed.__version__}, ZeRO {stage}, {device}"
+    log.info("rank %d of %d on %s: %s", ranks.rank, ranks.count, platform.node(), engine)
     if ranks.rank:
         log.setLevel(logging.WARNING)  # the first rank speaks for all from here on
 
