@@ -18,7 +18,6 @@ from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
 from selftrain.method.balance import Prompt, left_out
 from selftrain.workers.chat import encode_example, load_tokenizer
-from selftrain.workers.order import Selected
 from selftrain.workers.rows import READ_BATCH
 
 TOKENS, ENCODED, EXAMPLES = "tokens.bin", "encoded.bin", "examples.json"
@@ -69,9 +68,7 @@ class Corpus:
         return sum(self.sizes[example] for example in examples)
 
 
-def write_corpus(
-    model: Path, tables: Sequence[Path], limit: int, folder: Path, *, contrasts: bool, selected: Selected | None = None
-) -> Corpus:
+def write_corpus(model: Path, tables: Sequence[Path], limit: int, folder: Path, *, contrasts: bool, mirrored: bool | None = None) -> Corpus:
     """Encode the examples of Parquet tables (columns of EXAMPLES).
 
     Those with more than `limit` tokens in a sequence are left out. What was selected in a run stays even: others go with them.
@@ -79,7 +76,7 @@ def write_corpus(
     folder.mkdir(parents=True, exist_ok=True)
     sizes, shown = _encode(model, tables, folder / ENCODED, contrasts=contrasts)
     unfit = {number for number, found in enumerate(sizes) if any(length > limit for _, length in found)}
-    drops = dict.fromkeys(unfit, Drop.TOO_LONG) if selected is None else left_out(shown, unfit, mirrored=selected.mirrored)
+    drops = dict.fromkeys(unfit, Drop.TOO_LONG) if mirrored is None else left_out(shown, unfit, mirrored=mirrored)
     if len(drops) == len(sizes):
         message = f"{len(unfit)} of {len(sizes)} training examples do not fit in {limit} tokens, and none is left"
         raise UserError(Reason.SEQUENCE_TOO_LONG, message, REASONS[Reason.SEQUENCE_TOO_LONG][1])

@@ -19,13 +19,6 @@ class RunOrder(ApiModel):
     inputs: dict[str, Digest]
 
 
-class Selected(ApiModel):
-    """How the examples of a run were selected, which they have to stay."""
-
-    mirrored: bool
-    """A pair is learnt if it was judged right in both orders."""
-
-
 class TrainOrder(ApiModel):
     """One training. All paths are local."""
 
@@ -44,10 +37,13 @@ class TrainOrder(ApiModel):
     seed: int
     cpu_bf16: bool
     """Whether this processor multiplies bfloat16 in hardware. Without, and without a GPU, ranks compute in float32."""
-    selected: Selected | None = None
-    """Absent for a training outside of a run: the examples are what they are."""
     run: RunOrder | None = None
     """Absent for a training outside of a run: nothing is stored but the model."""
+
+    @property
+    def mirrored(self) -> bool | None:
+        """Whether pairs were selected only if they were judged right in both orders; None outside of a run, which selects nothing."""
+        return self.run.work.spec.resolved.require_mirror if self.run else None
 
     @property
     def corpus(self) -> Path:

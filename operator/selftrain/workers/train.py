@@ -20,7 +20,7 @@ from selftrain.workers.exits import Drain
 from selftrain.workers.launch import launch, rendezvous
 from selftrain.workers.machine import read_machine
 from selftrain.workers.models import read_facts
-from selftrain.workers.order import RunOrder, Selected, TrainOrder
+from selftrain.workers.order import RunOrder, TrainOrder
 from selftrain.workers.rows import fetch_all
 
 
@@ -51,8 +51,7 @@ def _order(context: Context) -> TrainOrder:
     inputs = {model_name: model.digest, input_name(source): manifest_digest(context.store, context.layout, source)}
     tables = fetch_all(context.store, finished(context, source).parts, context.scratch)
     order = _prepare(context.scratch, model.path, tables, work.spec.train, work.spec.seed, recipe.objective_of(work.iteration))
-    own = RunOrder(work=work, digest=work_digest(work, {}, inputs), inputs=inputs)
-    return order.model_copy(update={"selected": Selected(mirrored=recipe.require_mirror), "run": own})
+    return order.model_copy(update={"run": RunOrder(work=work, digest=work_digest(work, {}, inputs), inputs=inputs)})
 
 
 def _clear_states(store: ObjectStore, prefix: str) -> None:

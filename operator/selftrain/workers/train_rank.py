@@ -156,7 +156,7 @@ def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
     """The examples, encoded by one rank of each pod for all of it."""
     if os.environ["LOCAL_RANK"] == "0":
         contrasts = order.objective is Objective.DPO
-        write_corpus(order.model, order.tables, order.limit, order.corpus, contrasts=contrasts, selected=order.selected)
+        write_corpus(order.model, order.tables, order.limit, order.corpus, contrasts=contrasts, mirrored=order.mirrored)
     ranks.wait()
     return read_corpus(order.corpus)
 

@@ -10,7 +10,6 @@ from selftrain.api.records import Drop
 from selftrain.storage.tables import EXAMPLES, write_table
 from selftrain.workers.chat import encode_example, load_tokenizer
 from selftrain.workers.corpus import write_corpus
-from selftrain.workers.order import Selected
 
 VERDICT = " [[A]]"
 
@@ -51,8 +50,7 @@ def test_what_was_selected_stays_even(tmp_path: Path) -> None:
     rows = [{**row(words, 3), "pair_id": pair, "order": order} for pair, order, words in
             (("3", "AB", 3), ("5", "AB", 5), ("9", "BA", 9), ("5", "BA", 60), ("3", "BA", 4), ("9", "AB", 8))]  # fmt: skip
     write_table(rows, EXAMPLES, tmp_path / "examples.parquet")
-    selected = Selected(mirrored=True)
-    corpus = write_corpus(MODEL, [tmp_path / "examples.parquet"], 64, tmp_path / "corpus", contrasts=False, selected=selected)
+    corpus = write_corpus(MODEL, [tmp_path / "examples.parquet"], 64, tmp_path / "corpus", contrasts=False, mirrored=True)
     assert corpus.drops == {Drop.TOO_LONG: 1, Drop.MIRROR_NOT_KEPT: 1}
     tokenizer = load_tokenizer(MODEL)
     expected = [encode_example(tokenizer, rows[i]["messages"], rows[i]["completion"]) for i in (0, 2, 4, 5)]
@@ -60,4 +58,4 @@ def test_what_was_selected_stays_even(tmp_path: Path) -> None:
     assert [path.name for path in sorted((tmp_path / "corpus").iterdir())] == ["examples.json", "tokens.bin"]
     write_table(rows[3:4] + rows[1:2], EXAMPLES, tmp_path / "torn.parquet")
     with pytest.raises(UserError, match="1 of 2 training examples do not fit in 64 tokens, and none is left"):
-        write_corpus(MODEL, [tmp_path / "torn.parquet"], 64, tmp_path / "none", contrasts=False, selected=selected)
+        write_corpus(MODEL, [tmp_path / "torn.parquet"], 64, tmp_path / "none", contrasts=False, mirrored=True)
