@@ -1,6 +1,5 @@
 """What goes with examples that cannot be learnt from, so that the rest is as even as it was selected."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from selftrain.api.records import Drop, Order
@@ -34,11 +33,6 @@ def left_out(prompts: Sequence[Prompt], unfit: Collection[int], *, mirrored: boo
 def _even(prompts: Iterable[Prompt]) -> set[Prompt]:
     """As many of each order, the first ones."""
     known = list(prompts)
-    size = min(Counter(order for _, order in known)[order.value] for order in Order)
-    seen: Counter[str] = Counter()
-    even = set()
-    for prompt in known:
-        seen[prompt[1]] += 1
-        if seen[prompt[1]] <= size:
-            even.add(prompt)
-    return even
+    by_order = [[prompt for prompt in known if prompt[1] == order.value] for order in Order]
+    size = min(map(len, by_order))
+    return {prompt for own in by_order for prompt in own[:size]}
