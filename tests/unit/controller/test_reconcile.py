@@ -14,7 +14,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.controller.reconcile import BLOCKED_LOOK, PENDING_LOOK, Reconciler
 from selftrain.controller.work_queue import Key
-from selftrain.kube.client import Conflict, Invalid, Refused
+from selftrain.kube.client import ClusterError, Conflict, Invalid, Refused
 from selftrain.kube.jobs import Defaults
 from selftrain.kube.pods import Images
 
@@ -115,14 +115,18 @@ async def test_a_job_of_an_earlier_run_of_the_same_name_is_not_ours(world: World
     assert list(world.cluster.all_jobs) == ["judge-i1-generate-a1"]
 
 
+def refuse(world: World, error: ClusterError) -> None:
+    """Let the API server refuse every Job from now on."""
+
+    async def create_job(job: Any) -> None:
+        raise error
+
+    world.cluster.create_job = create_job  # type: ignore[method-assign]
+
+
 async def test_a_job_that_may_not_be_created_is_told_once_and_tried_again(world: World) -> None:
     create = world.cluster.create_job
-
-    async def forbid(job: Any) -> None:
-        message = "exceeded quota"
-        raise Refused(message)
-
-    world.cluster.create_job = forbid  # type: ignore[method-assign]
+    refuse(world, Refused("exceeded quota"))
     await world.settle()
     assert world.cluster.writes == ["status"]
     assert "exceeded quota" in world.cluster.condition("Progressing")["message"]
@@ -136,12 +140,7 @@ async def test_a_job_that_may_not_be_created_is_told_once_and_tried_again(world:
 async def test_a_job_that_is_wrong_stalls_the_run_until_it_is_corrected(world: World) -> None:
     """The CRD cannot know all that the API server wants of a pod."""
     create = world.cluster.create_job
-
-    async def invalid(job: Any) -> None:
-        message = "Invalid value: must be less than or equal to memory limit"
-        raise Invalid(message)
-
-    world.cluster.create_job = invalid  # type: ignore[method-assign]
+    refuse(world, Invalid("Invalid value: must be less than or equal to memory limit"))
     await world.settle()
     assert world.cluster.condition("Stalled")["reason"] == "InvalidSpec"
     assert "memory limit; correct the fields" in world.cluster.condition("Stalled")["message"]
