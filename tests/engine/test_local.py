@@ -142,11 +142,12 @@ def test_killed_while_judging_it_goes_on_and_the_datasets_are_the_same(finished:
     training = yaml.safe_load((MICRO / "run.yaml").read_text())["spec"]["train"]
     manifest = manifest_file(tmp_path, train=training | {"lora": {"rank": 4}})  # no data depend on it, and vLLM has to serve what comes out
     with subprocess.Popen(command(manifest, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        marker = tmp_path / "store" / LAYOUT.shard_marker(DATASETS[1], 0)
-        while not marker.exists():
+        shards = tmp_path / "store" / LAYOUT.shards(DATASETS[1])
+        while not list(shards.glob("*/00000.json")):
             assert process.poll() is None, logs(tmp_path)
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
+    (marker,) = shards.glob("*/00000.json")
     first = marker.stat().st_mtime_ns
     done = run_local(manifest, tmp_path)
     assert done.returncode == 0, f"{done.stdout}\n{logs(tmp_path)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.bench import marker
 from helpers.fixtures import MODEL
 from helpers.steps import INSTRUCTIONS, context, manifest, rows
 from selftrain.api.conditions import Reason
@@ -93,7 +94,7 @@ def test_stages_resume_byte_by_byte(sampler: Sampler, tmp_path: Path) -> None:
     before = manifest(judging.work)
     assert before.counts["judgments"] == 8 * manifest(context(tmp_path, Stage.GENERATE).work).counts["pairs"] > 0
     assert before.counts["unparsed"] < before.counts["judgments"] / 4
-    for key in (judging.layout.manifest(judging.work.step), *(judging.layout.shard_marker(judging.work.step, n) for n in (1, 3))):
+    for key in (judging.layout.manifest(judging.work.step), *(marker(judging, number) for number in (1, 3))):
         judging.store.delete([key])
     judge.run(context(tmp_path, Stage.JUDGE), lambda *_: sampler)
     assert manifest(judging.work).parts == before.parts
@@ -104,7 +105,7 @@ def test_stages_resume_byte_by_byte(sampler: Sampler, tmp_path: Path) -> None:
 
 
 def markers(stage: Context) -> list[Shard]:
-    return [Shard.model_validate_json(stage.store.read(stage.layout.shard_marker(stage.work.step, number))) for number in range(3)]
+    return [Shard.model_validate_json(stage.store.read(marker(stage, number))) for number in range(3)]
 
 
 def test_what_is_no_classification_is_counted(sampler: Sampler, tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_what_is_no_classification_is_counted(sampler: Sampler, tmp_path: Path) 
             generate.run(generating, lambda *_: sampler)
         assert error.value.reason is Reason.NO_PAIRS
         written.append(markers(generating))
-        generating.store.delete([generating.layout.shard_marker(generating.work.step, 1)])
+        generating.store.delete([marker(generating, 1)])
     first, again = written
     assert [marker.part for marker in again] == [marker.part for marker in first]
     assert all(marker.drops == {Drop.UNCLASSIFIED: marker.counts["instructions"]} and marker.tokens > 0 for marker in first)

@@ -121,6 +121,16 @@ def rows(context: Context, parts: list[Part] | None = None) -> list[dict[str, An
     return [row for part in parts or manifest(context).parts for row in pq.read_table(f"{root}/{part.key}").to_pylist()]
 
 
+def committed(context: Context) -> list[str]:
+    """Keys of the markers of a step's shards, whatever work they belong to."""
+    return [info.key for info in context.store.list(context.layout.shards(context.work.step)) if info.key.endswith(".json")]
+
+
+def marker(context: Context, shard: int) -> str:
+    """Key of a shard's marker."""
+    return next(key for key in committed(context) if key.endswith(f"/{shard:05d}.json"))
+
+
 def bytes_of(context: Context) -> list[str]:
     return [part.sha256 for part in manifest(context).parts]
 

@@ -48,8 +48,11 @@ class Layout:
 
     <namespace>/<name>-<uid8>/run.json
     <namespace>/<name>-<uid8>/iteration-003/judge/manifest.json
-    <namespace>/<name>-<uid8>/iteration-003/judge/shards/00017.json            marker: names the data object
-    <namespace>/<name>-<uid8>/iteration-003/judge/shards/00017-<sha8>.parquet  data
+    <namespace>/<name>-<uid8>/iteration-003/judge/shards/<work8>/00017.json            marker: names the data object
+    <namespace>/<name>-<uid8>/iteration-003/judge/shards/<work8>/00017-<sha8>.parquet  data
+
+    Shards lie by the digest of the work that they belong to. Where a spec may change while a stage runs, what was begun under
+    another one is left aside, and is there again if the spec is changed back.
     """
 
     namespace: str
@@ -70,14 +73,15 @@ class Layout:
     def manifest(self, step: Step) -> str:
         return f"{self.stage(step)}/{MANIFEST}"
 
-    def shards(self, step: Step) -> str:
-        return f"{self.stage(step)}/shards/"
+    def shards(self, step: Step, work: str | None = None) -> str:
+        """Prefix of the shards of a step's work, by its digest; of all that was ever begun without one."""
+        return f"{self.stage(step)}/shards/" + (f"{work[:8]}/" if work else "")
 
-    def shard_marker(self, step: Step, shard: int) -> str:
-        return f"{self.shards(step)}{shard:05d}.json"
+    def shard_marker(self, step: Step, work: str, shard: int) -> str:
+        return f"{self.shards(step, work)}{shard:05d}.json"
 
-    def shard_data(self, step: Step, shard: int, sha256: str) -> str:
-        return f"{self.shards(step)}{shard:05d}-{sha256[:8]}.parquet"
+    def shard_data(self, step: Step, work: str, shard: int, sha256: str) -> str:
+        return f"{self.shards(step, work)}{shard:05d}-{sha256[:8]}.parquet"
 
     def checkpoint(self, iteration: int) -> str:
         """Prefix of the iteration's judge, a model in Hugging Face layout."""

@@ -1,5 +1,6 @@
 """One line about where a run is: iteration, stage, shards or updates done, tokens a second."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from selftrain.api.conditions import ConditionType
@@ -27,9 +28,14 @@ def progress(run: SelfTrainRun, store: ObjectStore, last_line: Callable[[str], s
 
 
 def _shards(run: SelfTrainRun, store: ObjectStore, step: Step) -> str:
-    """Markers in the store. How many there will be is known with the first one: the worker counts what there is to do."""
+    """Markers in the store. How many there will be is known with the first one: the worker counts what there is to do.
+
+    If the spec was changed in between, the work that most was done of is told.
+    """
     layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
-    done = [Shard.model_validate_json(store.read(info.key)) for info in store.list(layout.shards(step)) if info.key.endswith(".json")]
+    found = [Shard.model_validate_json(store.read(info.key)) for info in store.list(layout.shards(step)) if info.key.endswith(".json")]
+    most = Counter(shard.work for shard in found).most_common(1)
+    done = [shard for shard in found if shard.work == most[0][0]]
     seconds, tokens = sum(shard.seconds for shard in done), sum(shard.tokens for shard in done)
     if not done:
         return "no shard yet"

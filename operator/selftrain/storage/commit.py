@@ -26,8 +26,8 @@ from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 WHERE_NOT_WHAT = frozenset(PodSettings.model_fields) | {"parallelism"}
 """Settings of a stage that say where and how fast it runs; two stages that differ only in these make the same data."""
 RULES = {Stage.GENERATE: 2, Stage.SELECT: 2, Stage.TRAIN: 2, Stage.EVALUATE: 2}
-"""Counted up whenever a stage makes something else of the same inputs. Then what another version began is told, and neither gone on with
-nor adopted. Stages that are not here make what they always made."""
+"""Counted up whenever a stage makes something else of the same inputs. Then what another version began is neither gone on with nor
+adopted. Stages that are not here make what they always made."""
 READERS = 8
 """Markers read at once; each is a round trip to the store and a few hundred bytes."""
 
@@ -78,19 +78,19 @@ def write_shard(  # noqa: PLR0913 - one argument for each field of the marker
 ) -> Shard:
     """Store a finished shard. If another process was faster, its shard stands and is returned."""
     sha256, size = (digest(data), len(data)) if isinstance(data, bytes) else (file_digest(data), data.stat().st_size)
-    part = Part(key=layout.shard_data(step, shard, sha256), sha256=sha256, bytes=size, rows=rows)
+    part = Part(key=layout.shard_data(step, work, shard, sha256), sha256=sha256, bytes=size, rows=rows)
     marker = Shard(work=work, part=part, of=of, counts=dict(counts or {}), drops=dict(drops or {}), tokens=tokens, seconds=seconds)
     if isinstance(data, bytes):
         store.write(part.key, data)
     else:
         store.upload(data, part.key)
-    key = layout.shard_marker(step, shard)
+    key = layout.shard_marker(step, work, shard)
     return marker if store.create(key, canonical_json(marker.model_dump(mode="json"))) else _marker(store, key, work)
 
 
 def committed_shards(store: ObjectStore, layout: Layout, step: Step, work: str) -> dict[int, Shard]:
-    """Finished shards of a step by number. All of them must have been made from the same `work`."""
-    keys = [info.key for info in store.list(layout.shards(step)) if info.key.endswith(".json")]
+    """Finished shards of a step's `work` by number."""
+    keys = [info.key for info in store.list(layout.shards(step, work)) if info.key.endswith(".json")]
     with ThreadPoolExecutor(max_workers=READERS) as pool:
         markers = pool.map(lambda key: _marker(store, key, work), keys)
         return {int(Path(key).stem): marker for key, marker in zip(keys, markers, strict=True)}

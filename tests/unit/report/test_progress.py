@@ -40,7 +40,8 @@ def test_shards_are_counted(store: ObjectStore) -> None:
     layout = Layout("default", "small", "local")
     for shard in (0, 2):
         write_shard(store, layout, Step(1, Stage.JUDGE), shard, b"rows", work="0" * 64, of=12, tokens=300, seconds=2.0)
-    assert line(store, status).endswith("; 2 of 12 shards, 150 tokens/s")
+    write_shard(store, layout, Step(1, Stage.JUDGE), 1, b"rows", work="1" * 64, of=20, tokens=900, seconds=2.0)
+    assert line(store, status).endswith("; 2 of 12 shards, 150 tokens/s"), "the work that was left does not count"
 
 
 @pytest.mark.parametrize(

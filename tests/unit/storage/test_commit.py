@@ -51,8 +51,8 @@ def test_a_shard_is_data_under_its_hash_and_a_marker_that_names_it(store: Folder
     )
     digest = sha256(b"rows").hexdigest()
     assert [info.key for info in store.list("")] == [
-        f"team/run-01234567/iteration-002/judge/shards/00017-{digest[:8]}.parquet",
-        "team/run-01234567/iteration-002/judge/shards/00017.json",
+        f"team/run-01234567/iteration-002/judge/shards/aaaaaaaa/00017-{digest[:8]}.parquet",
+        "team/run-01234567/iteration-002/judge/shards/aaaaaaaa/00017.json",
     ]
     assert store.read(shard.part.key) == b"rows"
     assert (shard.part.sha256, shard.part.bytes, shard.part.rows) == (digest, 4, 4)
@@ -74,20 +74,26 @@ def test_the_first_marker_of_a_shard_stands(store: FolderStore) -> None:
 
 
 def test_data_without_a_marker_does_not_count(store: FolderStore) -> None:
-    store.write(LAYOUT.shard_data(STEP, 1, OURS), b"of a process that was killed")
+    store.write(LAYOUT.shard_data(STEP, OURS, 1, OURS), b"of a process that was killed")
     assert committed_shards(store, LAYOUT, STEP, OURS) == {}
 
 
 def test_shards_of_other_work_are_never_mixed_in(store: FolderStore) -> None:
-    write_shard(store, LAYOUT, STEP, 0, b"rows", work=THEIRS, of=4)
+    theirs = write_shard(store, LAYOUT, STEP, 0, b"rows", work=THEIRS, of=4)
+    assert committed_shards(store, LAYOUT, STEP, OURS) == {}
+    ours = write_shard(store, LAYOUT, STEP, 0, b"rows", work=OURS, of=4)
+    assert (committed_shards(store, LAYOUT, STEP, OURS), committed_shards(store, LAYOUT, STEP, THEIRS)) == ({0: ours}, {0: theirs})
+
+
+def test_a_marker_of_work_whose_digest_begins_alike_is_not_adopted(store: FolderStore) -> None:
+    write_shard(store, LAYOUT, STEP, 0, b"rows", work=OURS[:8] + THEIRS[8:], of=4)
     corrupt(lambda: committed_shards(store, LAYOUT, STEP, OURS), "00000.json was made from other settings")
     corrupt(lambda: write_shard(store, LAYOUT, STEP, 0, b"rows", work=OURS, of=4), "other settings")
-    assert len(committed_shards(store, LAYOUT, STEP, THEIRS)) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"work": "x"}', b"\xff"])
 def test_an_unreadable_marker_or_manifest_is_named(store: FolderStore, content: bytes) -> None:
-    store.write(LAYOUT.shard_marker(STEP, 5), content)
+    store.write(LAYOUT.shard_marker(STEP, OURS, 5), content)
     corrupt(lambda: committed_shards(store, LAYOUT, STEP, OURS), "00005.json cannot be read")
     store.write(LAYOUT.manifest(STEP), content)
     corrupt(lambda: read_manifest(store, LAYOUT, STEP), "manifest.json cannot be read")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.bench import Bench, bytes_of, classifying, make_pairs, manifest, rows
+from helpers.bench import Bench, bytes_of, classifying, make_pairs, manifest, marker, rows
 from selftrain.api.errors import UserError
 from selftrain.api.records import Drop
 
@@ -42,7 +42,7 @@ def test_classified_shards_are_resumed_to_the_same_bytes(bench: Bench) -> None:
     assert len(set(asked)) == len(asked), "nothing is sampled twice"
     assert set(rows(context)[0]) >= {"split", "category", "complexity", "length"}
     (bench.folder / "store" / context.layout.manifest(context.work.step)).unlink()
-    (bench.folder / "store" / context.layout.shard_marker(context.work.step, 1)).unlink()
+    (bench.folder / "store" / marker(context, 1)).unlink()
     bench.engine.asked.clear()
     make_pairs(bench, **spec)
     assert 0 < len(bench.engine.asked) < len(asked)

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from helpers.bench import Bench, manifest, rows
+from helpers.bench import Bench, manifest, marker, rows, trained
 from helpers.files import as_lines
 from helpers.fixtures import MICRO
 from helpers.published import VOTE
@@ -88,6 +88,17 @@ def test_only_the_seed_and_the_last_judge_vote(bench: Bench) -> None:
         pair = HeldOut(id="p", instruction="", chosen="", rejected="", subset=None)
         [exam] = read_benchmarks(context)
         assert [ask.first for ask in evaluate.asked_about(exam, pair)] == samples
+
+
+def test_a_run_prolonged_while_its_last_judge_is_scored_goes_on(bench: Bench) -> None:
+    trained(bench)
+    last = bench.context(Stage.EVALUATE, 1, iterations=1, evaluate=MAJORITY)
+    evaluate.run(last, bench.load)
+    for key in (last.layout.manifest(last.work.step), marker(last, 1)):
+        (bench.folder / "store" / key).unlink()
+    longer = bench.context(Stage.EVALUATE, 1, iterations=2, evaluate=MAJORITY)
+    evaluate.run(longer, bench.load)
+    assert manifest(longer).results[0].voted is None, "another one is the last now"
 
 
 CONTESTS: list[dict[str, Any]] = [

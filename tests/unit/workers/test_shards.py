@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.bench import Bench, bytes_of, make_judgments, make_pairs, manifest, rows
+from helpers.bench import Bench, bytes_of, committed, make_judgments, make_pairs, manifest, marker, rows
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError
 from selftrain.api.stages import Stage
@@ -16,7 +16,7 @@ def test_committed_shards_are_not_made_again(bench: Bench) -> None:
     context = make_judgments(bench)
     before = bytes_of(context)
     (bench.folder / "store" / context.layout.manifest(context.work.step)).unlink()
-    (bench.folder / "store" / context.layout.shard_marker(context.work.step, 1)).unlink()
+    (bench.folder / "store" / marker(context, 1)).unlink()
     bench.engine.asked.clear()
     judge.run(bench.context(Stage.JUDGE), bench.load)
     assert len(bench.engine.asked) == 6, "one shard of three pairs in two orders"
@@ -66,13 +66,22 @@ def test_a_drained_pod_finishes_what_is_under_way_and_no_more(bench: Bench) -> N
     bench.engine.say = stop_at_the_first
     with pytest.raises(Drained):
         judge.run(context, bench.load)
-    committed = [info.key for info in context.store.list(context.layout.shards(context.work.step)) if info.key.endswith(".json")]
-    assert len(committed) == 2
+    assert len(committed(context)) == 2
     assert read_manifest(context.store, context.layout, context.work.step) is None
 
 
-def test_changed_settings_do_not_adopt_old_shards(bench: Bench) -> None:
+def test_changed_settings_do_not_adopt_what_is_finished(bench: Bench) -> None:
     make_judgments(bench)
     with pytest.raises(PlatformError) as error:
         judge.run(bench.context(Stage.JUDGE, judge={"shards": 3, "samples": 5}), bench.load)
     assert error.value.reason is Reason.STORE_CORRUPT
+
+
+def test_a_step_begun_under_other_settings_begins_anew(bench: Bench) -> None:
+    before = make_judgments(bench)
+    for key in (before.layout.manifest(before.work.step), marker(before, 1)):
+        (bench.folder / "store" / key).unlink()
+    changed = bench.context(Stage.JUDGE, judge={"shards": 3, "samples": 5})
+    judge.run(changed, bench.load)
+    assert manifest(changed).counts["judgments"] == 100
+    assert len(committed(changed)) == 2 + 3, "what was begun is there if the settings are changed back"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from helpers.bench import Bench, by_seed, bytes_of, classifying, make_pairs, manifest, rows
+from helpers.bench import Bench, by_seed, bytes_of, classifying, make_pairs, manifest, marker, rows
 from helpers.fixtures import MODEL
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError
@@ -45,7 +45,7 @@ def test_weaker_answers_do_not_depend_on_how_they_are_cut_or_resumed(bench: Benc
     bench.engine.say = lambda text, seed: f"{text} {seed}"
     context = make_weaker(bench, **weaker_spec())
     before, answers = bytes_of(context), rows(context)
-    for key in (context.layout.manifest(context.work.step), context.layout.shard_marker(context.work.step, 1)):
+    for key in (context.layout.manifest(context.work.step), marker(context, 1)):
         (bench.folder / "store" / key).unlink()
     bench.engine.asked.clear()
     assert bytes_of(make_weaker(bench, **weaker_spec())) == before
