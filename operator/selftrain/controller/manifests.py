@@ -1,17 +1,18 @@
 """Manifests of finished stages, read with the operator's own identity in threads, and kept because they never change.
 
-A store that does not answer costs its own run a look, nothing else: reads of one run are shared, not piled up.
+A store that does not answer costs one look that waits for it, however many runs it holds: their other looks are told at once.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 from typing import Generic, TypeVar
 
 from selftrain.api.conditions import Reason
-from selftrain.api.errors import PlatformError, UserError
+from selftrain.api.errors import PlatformError, SelfTrainError, UserError
 from selftrain.api.names import Layout
 from selftrain.api.records import Manifest
 from selftrain.api.stages import Step
@@ -30,44 +31,65 @@ THREADS = 16
 
 K = TypeVar("K")
 V = TypeVar("V")
-Address = tuple[str, str | None, str]
+Server = tuple[str | None, str]
+Address = tuple[str, Server]
+Reading = tuple[Address, str]
+
+
+open_hastily = partial(open_store, hasty=True)
 
 
 class ManifestReader:
     """Reads the manifests of a run up to the first that is missing: nothing behind it matters yet."""
 
-    def __init__(self, opener: Callable[[StoreSpec], ObjectStore] = open_store) -> None:
+    def __init__(self, opener: Callable[[StoreSpec], ObjectStore] = open_hastily) -> None:
         self._open = opener
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._stores: Recent[Address, ObjectStore] = Recent(KEPT_STORES)
         self._manifests: Recent[tuple[Address, str], Manifest] = Recent(KEPT_MANIFESTS)
-        self._reading: dict[tuple[Address, str], asyncio.Future[dict[Step, Manifest]]] = {}
+        self._reading: dict[Reading, asyncio.Future[dict[Step, Manifest]]] = {}
+        self._asked: Counter[Server] = Counter()
+        """Reads under way, by server."""
+        self._silent: set[Server] = set()
+        """Servers that somebody has waited for in vain and that have not answered since."""
 
     async def read(self, run: SelfTrainRun) -> dict[Step, Manifest]:
         """Manifests by step. Raises `UserError` or `PlatformError` if the store cannot be read."""
         if run.spec.store.uri.startswith("file:"):
             message = "spec.store.uri: a pod cannot see the files of another machine"
             raise UserError(Reason.STORE_NOT_FOUND, message, "use s3://bucket/prefix")
-        key = (_address(run.spec.store), _layout(run).root)
-        if key not in self._reading:
-            future = asyncio.get_running_loop().run_in_executor(self._pool, self._read, run)
-            self._reading[key] = future
-            future.add_done_callback(lambda done: self._forget(key, done))
+        address = _address(run.spec.store)
+        server = address[1]
+        if server in self._silent and self._asked[server]:
+            raise _unanswered(run)
         try:
             async with asyncio.timeout(READ_SECONDS):
-                return await asyncio.shield(self._reading[key])
+                return await asyncio.shield(self._begin((address, _layout(run).root), run))
         except TimeoutError as error:
-            message = f"{run.spec.store.uri} has not answered within {READ_SECONDS:.0f} s"
-            raise PlatformError(Reason.STORE_UNAVAILABLE, message, "check the endpoint and the network") from error
+            self._silent.add(server)
+            raise _unanswered(run) from error
 
     def close(self) -> None:
         """Let go of the threads; reads under way are of no use to anybody."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _forget(self, key: tuple[Address, str], done: asyncio.Future[dict[Step, Manifest]]) -> None:
+    def _begin(self, key: Reading, run: SelfTrainRun) -> asyncio.Future[dict[Step, Manifest]]:
+        """The read of a run's manifests: the one under way if there is one."""
+        if key not in self._reading:
+            self._reading[key] = asyncio.get_running_loop().run_in_executor(self._pool, self._read, run)
+            self._asked[key[0][1]] += 1
+            self._reading[key].add_done_callback(lambda done: self._end(key, done))
+        return self._reading[key]
+
+    def _end(self, key: Reading, done: asyncio.Future[dict[Step, Manifest]]) -> None:
+        server = key[0][1]
         del self._reading[key]
-        if not done.cancelled():
-            done.exception()  # seen here too, in case that whoever asked has given up
+        self._asked[server] -= 1
+        if done.cancelled():
+            return
+        error = done.exception()  # seen here too, in case that whoever asked has given up
+        if not (isinstance(error, SelfTrainError) and error.reason is Reason.STORE_UNAVAILABLE):
+            self._silent.discard(server)
 
     def _read(self, run: SelfTrainRun) -> dict[Step, Manifest]:
         address, layout = _address(run.spec.store), _layout(run)
@@ -86,7 +108,12 @@ class ManifestReader:
 
 
 def _address(store: StoreSpec) -> Address:
-    return store.uri, store.endpoint, store.region
+    return store.uri, (store.endpoint, store.region)
+
+
+def _unanswered(run: SelfTrainRun) -> PlatformError:
+    message = f"{run.spec.store.uri} has not answered within {READ_SECONDS:.0f} s"
+    return PlatformError(Reason.STORE_UNAVAILABLE, message, "check the endpoint and the network")
 
 
 def _layout(run: SelfTrainRun) -> Layout:

@@ -18,7 +18,7 @@ LONGEST_DELAY = 300.0
 LOOK_SECONDS = 120.0
 """A look that takes longer is given up and tried again; each call within it has a shorter limit of its own."""
 STALL_SECONDS = 180.0
-"""A key that has waited longer, or a look that has, means that the queue is stuck."""
+"""A look that takes longer means that the queue is stuck, as does a key that waits while no look ends for so long."""
 
 
 class Key(NamedTuple):
@@ -44,6 +44,8 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
+        self._ended = clock()
+        """When a look ended last."""
 
     def add(self, key: Key) -> None:
         """Look at the key as soon as a worker is free."""
@@ -69,10 +71,10 @@ class WorkQueue:
                 group.create_task(self._work())
 
     def stalled(self) -> str:
-        """What is stuck, in words; empty if nothing is."""
+        """What is stuck, in words; empty if nothing is. A queue that is long but moves is not: a new process would have it too."""
         limit = self._clock() - STALL_SECONDS
-        for what, since in (("looked at", self._active), ("waiting", self._waiting)):
-            stuck = [key for key, start in since.items() if start < limit]
+        for what, since, moved in (("looked at", self._active, 0.0), ("waiting", self._waiting, self._ended)):
+            stuck = [key for key, start in since.items() if max(start, moved) < limit]
             if stuck:
                 return f"{'/'.join(stuck[0])} has been {what} for more than {STALL_SECONDS:.0f} s"
         return ""
@@ -87,6 +89,7 @@ class WorkQueue:
                 delay = await self._try(key)
             finally:
                 del self._active[key]
+                self._ended = self._clock()
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)

@@ -12,11 +12,11 @@ from selftrain.storage.protocol import ObjectStore
 from selftrain.storage.s3 import S3Store
 
 
-def open_store(spec: StoreSpec) -> ObjectStore:
+def open_store(spec: StoreSpec, *, hasty: bool = False) -> ObjectStore:
     """The store of a run. A local folder is made if it is missing; a bucket is not, since it belongs to somebody."""
     parts = urlsplit(spec.uri)
     if parts.scheme == "s3":
-        return S3Store(parts.netloc, parts.path, spec.endpoint, spec.region)
+        return S3Store(parts.netloc, parts.path, spec.endpoint, spec.region, hasty=hasty)
     folder = Path(unquote(parts.path))
     try:
         folder.mkdir(parents=True, exist_ok=True)

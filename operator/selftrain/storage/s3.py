@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import DeleteTypeDef
 
-ATTEMPTS = 5
+ATTEMPTS, HASTY_ATTEMPTS = 5, 3
 """Attempts at a request, the first included, with back-off of 1, 2, 4 and 8 seconds at most in between."""
+READ_SECONDS, HASTY_READ_SECONDS = 60, 10
+"""How long a server may be silent while it answers."""
 CONFLICT_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Pauses while another conditional write of the same key is under way (409)."""
 DELETE_BATCH = 1000
@@ -48,20 +50,23 @@ TRANSFER = TransferConfig(multipart_threshold=32 << 20, multipart_chunksize=16 <
 
 
 class S3Store:
-    """Keys below `prefix` in one bucket. Credentials come from the environment or the service account, as in any AWS SDK."""
+    """Keys below `prefix` in one bucket. Credentials come from the environment or the service account, as in any AWS SDK.
 
-    def __init__(self, bucket: str, prefix: str, endpoint: str | None, region: str) -> None:
+    A `hasty` client is for small objects and somebody who soon asks again anyway: it gives up on a silent server within a minute.
+    """
+
+    def __init__(self, bucket: str, prefix: str, endpoint: str | None, region: str, *, hasty: bool = False) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.endpoint = endpoint
         with self._errors(""):
-            self.client: S3Client = self._connected(region)
+            self.client: S3Client = self._connected(region, _config(endpoint, hasty=hasty))
 
-    def _connected(self, region: str) -> "S3Client":
+    def _connected(self, region: str, config: Config) -> "S3Client":
         """A client. It asks nobody but whoever gives credentials."""
         try:
             session = boto3.session.Session()
-            return session.client("s3", endpoint_url=self.endpoint, region_name=region, config=_config(self.endpoint))
+            return session.client("s3", endpoint_url=self.endpoint, region_name=region, config=config)
         except (ValueError, InvalidRegionError) as error:
             message = f"no client for {self._place} in region {region}: one of its names cannot be used"
             raise UserError(Reason.STORE_NOT_FOUND, message, "correct spec.store.endpoint or spec.store.region") from error
@@ -174,11 +179,11 @@ class S3Store:
         return f"{self.prefix}{key} in {self._place}"
 
 
-def _config(endpoint: str | None) -> Config:
+def _config(endpoint: str | None, *, hasty: bool) -> Config:
     return Config(
         connect_timeout=5,
-        read_timeout=60,
-        retries={"mode": "adaptive", "total_max_attempts": ATTEMPTS},
+        read_timeout=HASTY_READ_SECONDS if hasty else READ_SECONDS,
+        retries={"mode": "adaptive", "total_max_attempts": HASTY_ATTEMPTS if hasty else ATTEMPTS},
         max_pool_connections=2 * TRANSFERS,  # transfers, and the readers of markers beside them
         s3={"addressing_style": "path" if endpoint else "auto"},
         # Requests are signed with the SHA-256 of what they carry, and what is read is compared with its manifest. The

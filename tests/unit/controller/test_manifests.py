@@ -1,6 +1,8 @@
 """Manifests: read once, kept without what nobody reads, and a store that hangs costs one thread."""
 
+import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from selftrain.api.load import run_of
 from selftrain.api.names import Layout
 from selftrain.api.records import Distributions, Evidence, Lengths, Manifest, Part
 from selftrain.api.stages import Stage, Step
-from selftrain.api.v1alpha1 import StoreSpec
+from selftrain.api.v1alpha1 import SelfTrainRun, StoreSpec
 from selftrain.controller import manifests
 from selftrain.controller.manifests import ManifestReader, Recent
 from selftrain.storage.commit import commit
@@ -99,6 +101,19 @@ async def test_errors_of_the_store_come_through_and_are_not_kept(store: Counting
     assert await reader.read(RUN) == {}
 
 
+async def answers(reader: ManifestReader, run: SelfTrainRun) -> bool:
+    try:
+        return await reader.read(run) == {}
+    except PlatformError:
+        return False
+
+
+async def until_it_answers(reader: ManifestReader, run: SelfTrainRun) -> None:
+    async with asyncio.timeout(1.5):
+        while not await answers(reader, run):  # noqa: ASYNC110 - a test may poll
+            await asyncio.sleep(0.001)
+
+
 async def test_a_store_that_hangs_is_asked_once_and_reported(monkeypatch: pytest.MonkeyPatch, store: CountingStore) -> None:
     answer, asked = threading.Event(), []
 
@@ -116,7 +131,53 @@ async def test_a_store_that_hangs_is_asked_once_and_reported(monkeypatch: pytest
     assert asked == [1]
     answer.set()
     monkeypatch.setattr(manifests, "READ_SECONDS", 1.0)
-    assert await reader.read(RUN) == {}
+    await until_it_answers(reader, RUN)
+
+
+def run_at(endpoint: str, uid: str) -> SelfTrainRun:
+    run = run_of(run_body(store={"uri": "s3://bucket/runs", "endpoint": endpoint}))
+    return run.model_copy(update={"metadata": run.metadata.model_copy(update={"uid": uid})})
+
+
+async def test_a_silent_server_holds_up_one_run_and_no_other_server(monkeypatch: pytest.MonkeyPatch, store: CountingStore) -> None:
+    answer, asked = threading.Event(), []
+
+    def opener(spec: StoreSpec) -> CountingStore:
+        asked.append(spec.endpoint)
+        if spec.endpoint == "http://silent":
+            answer.wait(5)
+        return store
+
+    monkeypatch.setattr(manifests, "READ_SECONDS", 0.02)
+    reader = ManifestReader(opener)
+    with pytest.raises(PlatformError, match="not answered"):
+        await reader.read(run_at("http://silent", "first"))
+    monkeypatch.setattr(manifests, "READ_SECONDS", 5.0)
+    for uid in ("first", "second", "third"):
+        with pytest.raises(PlatformError, match="not answered"):
+            await reader.read(run_at("http://silent", uid))
+    assert asked == ["http://silent"], "nobody else has waited"
+    assert await reader.read(run_at("http://fine", "fourth")) == {}
+    answer.set()
+    await until_it_answers(reader, run_at("http://silent", "second"))
+
+
+async def test_a_server_that_stays_silent_is_tried_by_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def opener(spec: StoreSpec) -> CountingStore:
+        asked.append(spec.uri)
+        time.sleep(0.05)
+        raise PlatformError(Reason.STORE_UNAVAILABLE, "no answer", "wait")
+
+    monkeypatch.setattr(manifests, "READ_SECONDS", 0.01)
+    reader = ManifestReader(opener)
+    for _ in range(2):
+        for uid in "abc":
+            with pytest.raises(PlatformError, match="not answered"):
+                await reader.read(run_at("http://silent", uid))
+        await asyncio.sleep(0.1)
+    assert len(asked) == 2
 
 
 def test_only_recent_values_are_kept() -> None:

@@ -158,3 +158,26 @@ async def test_a_key_that_nobody_takes_is_a_stall() -> None:
     assert queue.stalled() == ""
     now = 200.0
     assert "team/a" in queue.stalled()
+
+
+async def test_a_long_queue_that_moves_is_no_stall() -> None:
+    now = 0.0
+    looks = Looks()
+    queue = WorkQueue(looks, clock=lambda: now)
+    looks.hold.clear()
+    async with running(queue, workers=1):
+        for key in (A, B):
+            queue.add(key)
+        await until(lambda: looks.seen == [A])
+        now = 170.0
+        looks.hold.set()
+        queue.add(A)
+        await until(lambda: looks.seen == [A, B, A])
+        looks.hold.clear()
+        for key in (A, B):
+            queue.add(key)
+        await until(lambda: looks.open == 1)
+        now = 340.0
+        assert queue.stalled() == ""
+        now = 360.0
+        assert "team/" in queue.stalled()

@@ -130,6 +130,11 @@ def test_passwords_in_an_endpoint_are_not_shown() -> None:
     assert "hidden" not in str(caught.value)
 
 
+def test_a_hasty_client_gives_up_within_a_minute() -> None:
+    config = S3Store("bucket", "", None, "us-east-1", hasty=True).client.meta.config
+    assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) < 60
+
+
 def test_the_uri_has_no_slash_at_the_end() -> None:
     assert S3Store("bucket", "/a/b/", None, "us-east-1").uri == "s3://bucket/a/b"
     assert S3Store("bucket", "", None, "us-east-1").uri == "s3://bucket"
