@@ -8,6 +8,8 @@ from selftrain.api.base import ApiModel, DnsLabel, DnsName, KeyedBy, Quantity
 
 Label = Annotated[str, Field(max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
+GRACE_SECONDS = 120
+"""What cloud providers give before they take a node back."""
 QuantityMap = Annotated[dict[Label, Quantity], Field(max_length=16)]
 
 
@@ -168,6 +170,14 @@ class PodSettings(ApiModel):
     """Volumes for caches."""
     scratch_size: Quantity | None = None
     """Limit of the scratch volume, where models are downloaded to."""
+    termination_grace_period_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    """Seconds a stopped pod may take to finish its shard, or to store the state of a training; absent means 120. A large
+    model's state takes longer: what was trained after the state before it is then done again."""
+
+    @property
+    def grace_seconds(self) -> int:
+        """How long a stopped pod may take."""
+        return self.termination_grace_period_seconds or GRACE_SECONDS
 
     def over(self, base: "PodSettings") -> "PodSettings":
         """These settings, with `base` where nothing is set here."""

@@ -8,6 +8,7 @@ from pydantic import Field
 from selftrain.api.base import SINCE, ApiModel
 from selftrain.api.conditions import Reason
 from selftrain.api.names import Layout
+from selftrain.api.pods import PodSettings
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Metadata, Spec
 
@@ -333,6 +334,12 @@ class Work(ApiModel):
     @property
     def layout(self) -> Layout:
         return Layout(self.run.namespace, self.run.name, self.run.uid)
+
+    @property
+    def pod_settings(self) -> PodSettings:
+        """What the run says about the stage's pods."""
+        own: PodSettings = getattr(self.spec, self.stage)
+        return own.over(self.spec.pods)
 
     @property
     def pods(self) -> int:

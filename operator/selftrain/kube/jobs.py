@@ -13,7 +13,7 @@ from selftrain.api.pods import PodSettings
 from selftrain.api.records import Work
 from selftrain.api.stages import SHARDED_STAGES, Stage
 from selftrain.api.v1alpha1 import GROUP, KIND, VERSION, Metadata
-from selftrain.kube.pods import Images, Manifest, pod_spec, settings_of
+from selftrain.kube.pods import Images, Manifest, pod_spec
 
 RENDEZVOUS_PORT = 29500
 FAILURE_POLICY: Manifest = {
@@ -44,7 +44,7 @@ def _job(work: Work, defaults: Defaults, *, together: bool) -> Manifest:
     marks = labels(work.run.name, work.step, work.attempt)
     service = rendezvous_service(work.run.name)
     address = {"name": "SELFTRAIN_RENDEZVOUS", "value": f"{name}-0.{service}:{RENDEZVOUS_PORT}"}
-    pod = pod_spec(work, settings_of(work, defaults.pods), defaults.images.of(work.stage), extra=[address] if together else [])
+    pod = pod_spec(work, work.pod_settings.over(defaults.pods), defaults.images.of(work.stage), extra=[address] if together else [])
     if together:
         pod["subdomain"] = service
     return {

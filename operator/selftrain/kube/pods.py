@@ -15,8 +15,6 @@ from selftrain.api.v1alpha1 import Spec
 
 Manifest = dict[str, Any]
 
-GRACE_SECONDS = 120
-"""How long a stopped pod may take for its shard; `selftrain local` gives the same."""
 ENVIRONMENT_LIMIT = 131_072 - 64
 """Longest text of one environment variable that Linux starts a process with, less its name."""
 USER = 10001
@@ -43,12 +41,6 @@ class Images:
                 return self.train
             case Stage.GENERATE | Stage.JUDGE | Stage.EVALUATE:
                 return self.generate
-
-
-def settings_of(work: Work, defaults: PodSettings) -> PodSettings:
-    """What holds for the pods of this stage: its own settings over `spec.pods` over the chart's."""
-    own: PodSettings = getattr(work.spec, work.stage)
-    return own.over(work.spec.pods).over(defaults)
 
 
 def pod_spec(work: Work, settings: PodSettings, image: str, extra: Iterable[Manifest] = ()) -> Manifest:
@@ -79,7 +71,7 @@ def pod_spec(work: Work, settings: PodSettings, image: str, extra: Iterable[Mani
         "restartPolicy": "Never",  # the Job's failure policy reads exit codes, which a restart in place would hide
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # a Service called "vllm" would set VLLM_PORT, which vLLM takes for its own
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": settings.grace_seconds,
         "securityContext": {
             "runAsNonRoot": True,
             "fsGroup": USER,

@@ -20,9 +20,6 @@ from selftrain.api.stages import Stage, Step
 from selftrain.planning.observed import Blame, Failure, JobState, JobView
 from selftrain.workers.exits import end_with_parent
 
-DRAIN_SECONDS = 120
-"""How long a stopped process may take for its shard, as in a pod."""
-
 
 @dataclass
 class LocalJob:
@@ -66,7 +63,7 @@ class LocalJob:
             process.send_signal(signal.SIGTERM)
         for process in alive:
             try:
-                process.wait(DRAIN_SECONDS)
+                process.wait(self.work.pod_settings.grace_seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

@@ -80,6 +80,12 @@ def test_each_stage_runs_in_its_image() -> None:
     }
 
 
+def test_a_stopped_pod_has_two_minutes_or_what_its_stage_says() -> None:
+    spec = {"train": {"terminationGracePeriodSeconds": 1800}}
+    assert pod_of(Stage.TRAIN, **spec)["terminationGracePeriodSeconds"] == 1800
+    assert pod_of(Stage.JUDGE, **spec)["terminationGracePeriodSeconds"] == 120
+
+
 def test_settings_of_the_stage_win_over_those_of_the_run_over_those_of_the_chart() -> None:
     chart = Defaults(DEFAULTS.images, PodSettings(priority_class_name="chart", runtime_class_name="chart", image="chart"))
     pod = pod_of(Stage.TRAIN, chart, pods={"runtimeClassName": "run", "image": "run"}, train={"image": "stage"})
