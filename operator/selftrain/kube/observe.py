@@ -41,7 +41,7 @@ def view_of(job: Object, pods: Iterable[Object]) -> JobView:
         finished=_finished(job),
         failure=failure_of(job, pods) if state is JobState.FAILED else None,
         waiting=waiting_of(job, pods) if state is JobState.PENDING else "",
-        deleting="deletionTimestamp" in meta,
+        deleting=_time(meta["deletionTimestamp"]) if "deletionTimestamp" in meta else None,
         allowed_seconds=job["spec"].get("activeDeadlineSeconds"),
     )
 

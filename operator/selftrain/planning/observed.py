@@ -48,7 +48,8 @@ class JobView:
     failure: Failure | None = None
     waiting: str = ""
     """Why no pod is running yet, in the scheduler's or kubelet's words."""
-    deleting: bool = False
+    deleting: datetime | None = None
+    """Since when the Job is to be gone. It is there until its last pod has ended."""
     allowed_seconds: int | None = None
     """The deadline that the Job was made with; nobody may change it afterwards."""
 

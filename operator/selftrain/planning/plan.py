@@ -61,7 +61,7 @@ def _decide(run: SelfTrainRun, observed: Observed, position: Position, now: date
     if problem is None and position.step is None:
         return Outcome(Phase.COMPLETED, Reason.COMPLETED, "the last iteration is evaluated"), [], None
     if run.spec.suspend:  # pods are stopped whether or not it can be seen how far they are
-        return _suspend(observed, active)
+        return _suspend(run, observed, active, now)
     if _still_stalled(run, position):
         return Outcome(Phase.STALLED, *_stalled_words(run)), _stop(active), now + STORE_RETRY if problem else None
     deadline = _run_deadline(run)
@@ -76,9 +76,11 @@ def _store_problem(problem: Failure, now: datetime) -> Decided:
     return Outcome(phase, problem.reason, problem.message), [], now + STORE_RETRY
 
 
-def _suspend(observed: Observed, active: list[JobView]) -> Decided:
-    if active or any(job.deleting for job in observed.jobs):
-        return Outcome(Phase.DRAINING, Reason.DRAINING, "pods are finishing their shard"), _stop(active), None
+def _suspend(run: SelfTrainRun, observed: Observed, active: list[JobView], now: datetime) -> Decided:
+    going = [job for job in observed.jobs if job.deleting]
+    if active or going:
+        late, look_again = _late(run, going, now)
+        return Outcome(Phase.DRAINING, Reason.DRAINING, f"pods are finishing their shard{late}"), _stop(active), look_again
     return Outcome(Phase.SUSPENDED, Reason.SUSPENDED, "spec.suspend is true"), [], None
 
 
@@ -103,7 +105,8 @@ def _advance(run: SelfTrainRun, position: Position, active: list[JobView], now: 
     if job is None:
         return _start(run, position, position.failures)
     if job.deleting:
-        return Outcome(Phase.STARTING, Reason.STAGE_STARTING, f"waiting for job {job.name} to be gone"), [], None
+        late, look_again = _late(run, [job], now)
+        return Outcome(Phase.STARTING, Reason.STAGE_STARTING, f"waiting for job {job.name} to be gone{late}"), [], look_again
     match job.state:
         case JobState.PENDING:
             return _pending(run, job, active, now)
@@ -115,6 +118,19 @@ def _advance(run: SelfTrainRun, position: Position, active: list[JobView], now: 
         case JobState.FAILED:
             unknown = Failure(Blame.PLATFORM, Reason.STAGE_FAILED, f"job {job.name} failed without saying why")
             return _failed(run, position, job, job.failure or unknown, now)
+
+
+def _late(run: SelfTrainRun, going: list[JobView], now: datetime) -> tuple[str, datetime | None]:
+    """What to say of Jobs that should be gone by now, and else when they should be.
+
+    Nobody else may end them: pods on a node that does not answer may still be at work.
+    """
+    allowed = timedelta(seconds=run.spec.deadlines.pending_seconds)
+    due = {job.deleting + allowed: job for job in going if job.deleting}
+    late = sorted(job.name for moment, job in due.items() if now >= moment)
+    if late:
+        return f"; job {late[0]} is not gone yet: if a node is lost, delete its Node object, or the job's pods with --force", None
+    return "", min(due, default=None)
 
 
 def _start(run: SelfTrainRun, position: Position, failures: int, why: str = "") -> Decided:

@@ -1,5 +1,6 @@
 """Jobs and pods as the API server shows them, and what the planner gets to know."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def a_job(stage: Stage = Stage.JUDGE, parallelism: int = 1, **status: Any) -> di
 
 def test_labels_say_what_a_job_is() -> None:
     view = view_of(a_job(), [])
-    assert (view.step, view.attempt, view.deleting) == (Step(2, Stage.JUDGE), 3, False)
+    assert (view.step, view.attempt, view.deleting) == (Step(2, Stage.JUDGE), 3, None)
 
 
 @pytest.mark.parametrize(
@@ -169,4 +170,4 @@ def test_a_job_tells_the_deadline_that_it_has() -> None:
 def test_a_job_being_deleted() -> None:
     job = a_job(active=1, ready=1)
     job["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert view_of(job, []).deleting
+    assert view_of(job, []).deleting == datetime(2026, 1, 1, tzinfo=UTC)

@@ -280,6 +280,20 @@ def test_suspend_stops_pods_and_resume_takes_the_next_attempt() -> None:
     assert world.run.status.failures == 0
 
 
+@pytest.mark.parametrize("suspend", [True, False])
+def test_what_to_do_about_a_job_that_does_not_go_is_said_and_nothing_is_started_beside_it(*, suspend: bool) -> None:
+    world = World(a_run(suspend=suspend, deadlines={"pendingSeconds": 600}))
+    name = job_name("judge", steps(world.run.spec)[0], 1)
+    world.jobs[name] = JobView(name, steps(world.run.spec)[0], 1, JobState.RUNNING, START, deleting=START)
+    assert world.cycle().look_again == START + timedelta(seconds=600)
+    told = world.condition(ConditionType.PROGRESSING).message
+    world.now += timedelta(seconds=600)
+    assert world.cycle().look_again is None
+    advice = "if a node is lost, delete its Node object, or the job's pods with --force"
+    assert world.condition(ConditionType.PROGRESSING).message == f"{told}; job {name} is not gone yet: {advice}"
+    assert world.started == []
+
+
 @pytest.mark.parametrize("failure", [BAD_DATA, OUT_OF_MEMORY])
 def test_what_is_left_of_an_earlier_attempt_decides_nothing(failure: Failure) -> None:
     """Its failed Job stays for a week. The Job of the next attempt is gone with the suspension."""
