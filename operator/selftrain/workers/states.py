@@ -10,6 +10,7 @@ import logging
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,10 +45,18 @@ class Progress(ApiModel):
     """Mean loss of every update."""
 
 
+class Dtype(StrEnum):
+    """What ranks compute in. An optimizer's state for one of these is none for the other."""
+
+    BFLOAT16 = "bfloat16"
+    FLOAT32 = "float32"
+
+
 class State(ApiModel):
     """Marker of a complete state."""
 
     work: Digest
+    dtype: Dtype
     progress: Progress
     ranks: list[list[Part]]
     """Files by the rank that wrote them."""
@@ -56,8 +65,8 @@ class State(ApiModel):
 class States:
     """The states of one run's iteration, as one rank handles them."""
 
-    def __init__(self, store: ObjectStore, order: RunOrder, ranks: Ranks, folder: Path) -> None:
-        self._store, self._order, self._ranks = store, order, ranks
+    def __init__(self, store: ObjectStore, order: RunOrder, ranks: Ranks, folder: Path, dtype: Dtype) -> None:
+        self._store, self._order, self._ranks, self._dtype = store, order, ranks, dtype
         self._prefix = order.work.layout.states(order.work.iteration)
         self._folder = folder / f"states-{ranks.rank}"
 
@@ -85,7 +94,7 @@ class States:
         shutil.rmtree(self._folder)
         written = self._ranks.gather(parts)  # the others' files are in the store once their parts are known
         if self._ranks.is_first:
-            state = State(work=self._order.digest, progress=progress, ranks=written)
+            state = State(work=self._order.digest, dtype=self._dtype, progress=progress, ranks=written)
             markers = _markers(info.key for info in self._store.list(self._prefix))
             self._store.delete([key for key in markers if not self._read(key)])  # of other work, one of which may have this name
             self._store.create(f"{self._prefix}{name}.json", canonical_json(state.model_dump(mode="json")))
@@ -98,7 +107,7 @@ class States:
         return part
 
     def _newest(self) -> tuple[str, State] | None:
-        """The newest state that is complete and was made by the same work on as many ranks."""
+        """The newest state that is complete and was made by the same work, in the same numbers and on as many ranks."""
         sizes = {info.key: info.size for info in self._store.list(self._prefix)}
         for key in _markers(sizes):
             state = self._read(key)
@@ -111,12 +120,13 @@ class States:
             state = State.model_validate_json(self._store.read(key))
         except ValidationError:
             return None  # of another version; the training then begins at an older state
-        return state if (state.work, len(state.ranks)) == (self._order.digest, self._ranks.count) else None
+        ours = (self._order.digest, self._dtype, self._ranks.count)
+        return state if (state.work, state.dtype, len(state.ranks)) == ours else None
 
     def _prune(self) -> None:
         """Remove all but the newest states of this work: markers first, so that no marker ever names what is gone.
 
-        Those of another version or number of ranks cannot be gone on from, however new they are.
+        Those of another version, kind of numbers or number of ranks cannot be gone on from, however new they are.
         """
         keys = [info.key for info in self._store.list(self._prefix)]
         kept = [key for key in _markers(keys) if self._read(key)][:KEPT]

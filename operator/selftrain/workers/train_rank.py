@@ -39,7 +39,7 @@ from selftrain.workers.objectives import Objective as Loss
 from selftrain.workers.packing import Indexes, all_updates, micro_batches, single_batches
 from selftrain.workers.ranks import Ranks
 from selftrain.workers.schedule import is_saved, learning_rate
-from selftrain.workers.states import Progress, States
+from selftrain.workers.states import Dtype, Progress, States
 from selftrain.workers.trainer import Trainer
 
 log = logging.getLogger("selftrain.workers.train")
@@ -71,11 +71,12 @@ def train(order: TrainOrder) -> None:
     _introduce(ranks, settings.zero_stage)
     corpus = _shared_corpus(order, ranks)
     torch.manual_seed(seed_of(order.seed, "train", "adapters"))  # every rank draws the same ones
-    trainer = Trainer(order.model, settings, ranks, bf16=order.cpu_bf16 or torch.cuda.is_available())
+    dtype = shared_dtype(order, ranks, gpu=torch.cuda.is_available())
+    trainer = Trainer(order.model, settings, ranks, bf16=dtype is Dtype.BFLOAT16)
     if not trainer.packs:
         log.info("packed examples would see each other in this model: every micro-batch has one example")
     training = Training(order, trainer, ranks, corpus, _reference(order, trainer, ranks, corpus))
-    states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder) if order.run else None
+    states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder, dtype) if order.run else None
     progress = states.restore(trainer) if states else Progress()
     while progress.steps < len(training.updates):
         progress, drained = training.update(progress)
@@ -96,6 +97,16 @@ def require_device(order: TrainOrder, *, usable: bool) -> None:
     if resources and any(GPU in name for name in resources.limits):
         message = f"no GPU can be used on {platform.node()}, though train.resources ask for one"
         raise PlatformError(Reason.ENGINE_FAILED, message, "look at the node's driver, its runtime class and the image's CUDA version")
+
+
+def shared_dtype(order: TrainOrder, ranks: Ranks, *, gpu: bool) -> Dtype:
+    """What all ranks compute in. Sums over ranks of two kinds would not fit together."""
+    found = ranks.gather((platform.node(), Dtype.BFLOAT16 if gpu or order.cpu_bf16 else Dtype.FLOAT32))
+    kinds = {dtype for _, dtype in found}
+    if len(kinds) > 1:
+        message = f"the nodes of this training compute differently: {', '.join(f'{node} in {dtype}' for node, dtype in found)}"
+        raise PlatformError(Reason.ENGINE_FAILED, message, "place its pods on nodes of one kind (train.nodeSelector)")
+    return kinds.pop()
 
 
 @dataclass(frozen=True)
