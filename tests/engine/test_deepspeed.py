@@ -28,6 +28,7 @@ from helpers.trainers import (
     trainer_of,
 )
 from helpers.trainings import losses, ranks_of, start, wait_for_state, weights, work_of
+from selftrain.api.recipes import Objective
 from selftrain.api.training import Lora
 from selftrain.storage.commit import read_manifest
 from selftrain.workers.packing import updates_of_epoch
@@ -232,6 +233,20 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, table, undistur
     assert "going on from the state after update" in (tmp_path / "log-0.txt").read_text()
     assert (weights(store, manifest), losses(store, manifest)) == undisturbed[:2]
     assert start(work, tmp_path).wait(60) == 0  # a pod that comes back after the commit
+
+
+def test_a_stopped_dpo_training_does_not_measure_its_reference_again(tmp_path, contrast_table):
+    work, store = work_of(tmp_path, contrast_table, objective=Objective.DPO, dpo_learning_rate="0.001")
+    process = start(work, tmp_path)
+    wait_for_state(store, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(200) == 143
+    assert start(work, tmp_path).wait(500) == 0
+    log = (tmp_path / "log-0.txt").read_text()
+    assert log.count("the reference of 80 sequences is in the store") == log.count("going on from the state after update") == 1
+    curve = losses(store, read_manifest(store, work.layout, work.step))
+    assert curve[-1] < curve[0] - 0.5
+    assert not [info.key for info in store.list("") if "reference" in info.key]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])

@@ -94,3 +94,7 @@ class Layout:
     def states(self, iteration: int) -> str:
         """Prefix of full training states, for resuming only."""
         return f"{self.stage(Step(iteration, Stage.TRAIN))}/states/"
+
+    def reference(self, iteration: int) -> str:
+        """What the model of a DPO training thought of all sequences before, for resuming only."""
+        return f"{self.stage(Step(iteration, Stage.TRAIN))}/reference.json"

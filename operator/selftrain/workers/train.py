@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from selftrain.api.names import job_name
+from selftrain.api.names import Layout, job_name
 from selftrain.api.recipes import Objective
 from selftrain.api.stages import Stage, Step
 from selftrain.api.training import Train
@@ -33,7 +33,7 @@ def run(context: Context) -> None:
         )
         launch(_order(context), read_machine(), meeting, context.drain)
     if context.index == 0:
-        _clear_states(context.store, context.layout.states(work.iteration))
+        _clear(context.store, context.layout, work.iteration)
 
 
 def fine_tune(model: Path, tables: Sequence[Path], settings: Train, seed: int, output: Path) -> None:
@@ -54,11 +54,12 @@ def _order(context: Context) -> TrainOrder:
     return order.model_copy(update={"run": RunOrder(work=work, digest=work_digest(work, {}, inputs), inputs=inputs)})
 
 
-def _clear_states(store: ObjectStore, prefix: str) -> None:
-    """Remove the states for resuming, markers first: a finished stage needs none."""
-    keys = [info.key for info in store.list(prefix)]
+def _clear(store: ObjectStore, layout: Layout, iteration: int) -> None:
+    """Remove what is for resuming, markers of states first: a finished stage needs none of it."""
+    keys = [info.key for info in store.list(layout.states(iteration))]
     store.delete(key for key in keys if key.endswith(".json"))
     store.delete(key for key in keys if not key.endswith(".json"))
+    store.delete([layout.reference(iteration)])
 
 
 def _prepare(scratch: Path, model: Path, tables: Sequence[Path], settings: Train, seed: int, objective: Objective) -> TrainOrder:

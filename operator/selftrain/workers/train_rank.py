@@ -38,6 +38,7 @@ from selftrain.workers.objectives import Likelihood, Preference
 from selftrain.workers.objectives import Objective as Loss
 from selftrain.workers.packing import Indexes, all_updates, micro_batches, single_batches
 from selftrain.workers.ranks import Ranks
+from selftrain.workers.reference import Values, reference
 from selftrain.workers.schedule import is_saved, learning_rate
 from selftrain.workers.states import Dtype, Progress, States
 from selftrain.workers.trainer import Trainer
@@ -75,7 +76,10 @@ def train(order: TrainOrder) -> None:
     trainer = Trainer(order.model, settings, ranks, bf16=dtype is Dtype.BFLOAT16)
     if not trainer.packs:
         log.info("packed examples would see each other in this model: every micro-batch has one example")
-    training = Training(order, trainer, ranks, corpus, _reference(order, trainer, ranks, corpus))
+    values = (
+        {} if order.objective is Objective.SFT else reference(order.run, ranks, dtype, lambda: _measured(order, trainer, ranks, corpus))
+    )
+    training = Training(order, trainer, ranks, corpus, values)
     states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder, dtype) if order.run else None
     progress = states.restore(trainer) if states else Progress()
     while progress.steps < len(training.updates):
@@ -160,7 +164,7 @@ def _introduce(ranks: Ranks, stage: int) -> None:
     engine = f"DeepSpeed {deepspeed.__version__}, ZeRO {stage}, {device}"
     log.info("rank %d of %d on %s: %s", ranks.rank, ranks.count, platform.node(), engine)
     if ranks.rank:
-        log.setLevel(logging.WARNING)  # the first rank speaks for all from here on
+        logging.getLogger("selftrain").setLevel(logging.WARNING)  # the first rank speaks for all from here on
 
 
 def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
@@ -172,16 +176,17 @@ def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
     return read_corpus(order.corpus)
 
 
-def _reference(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus) -> dict[int, float]:
-    """For DPO: what the model thought of every sequence before. A pass over the examples, made anew at each start.
+def _measured(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus) -> Values:
+    """What the model thinks of the sequences that are for this rank in the batches of the first epoch.
 
-    It is in the batches of the first epoch: to find bins for all examples at once takes minutes.
+    To find bins for all examples at once would take minutes.
     """
-    if order.objective is Objective.SFT:
-        return {}
-    updates = all_updates(corpus.sizes, order.settings.tokens_per_update, order.seed, epochs=1)
-    found = trainer.measure(batch for update in updates for batch in _batches(order, trainer, ranks, corpus, update))
-    return {sequence: value for part in ranks.gather(found) for sequence, value in part.items()}
+    found: Values = {}
+    for update in all_updates(corpus.sizes, order.settings.tokens_per_update, order.seed, epochs=1):
+        found |= trainer.measure(_batches(order, trainer, ranks, corpus, update))
+        if any(ranks.total([order.drain.exists()])):
+            raise Drained
+    return found
 
 
 def _batches(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, examples: Indexes) -> Iterator[Batch]:
