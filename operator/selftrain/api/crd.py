@@ -5,9 +5,26 @@ bounds, `propertyNames`), so it is rewritten node by node into the subset that i
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from selftrain.api.v1alpha1 import GROUP, KIND, MUTABLE, NAME_LIMIT, PLURAL, RULES, VERSION, SelfTrainRun, Spec
+from pydantic import BaseModel
+
+from selftrain.api.pods import PodSettings
+from selftrain.api.stages import Stage
+from selftrain.api.v1alpha1 import (
+    FITTING,
+    GROUP,
+    KIND,
+    MUTABLE,
+    NAME_LIMIT,
+    PLURAL,
+    RULES,
+    VERSION,
+    WHERE_NOT_WHAT,
+    SelfTrainRun,
+    Spec,
+)
 
 Node = dict[str, Any]
 
@@ -125,26 +142,40 @@ def _keyword(key: str, value: Any, defs: Mapping[str, Node]) -> Node:
 
 
 def _with_rules(spec: Node) -> Node:
-    """Rules across fields, and immutability of everything that is not in MUTABLE.
-
-    A transition rule on a field is skipped when the field appears or vanishes, so optional ones are watched from the spec.
-    """
+    """Rules across fields, and immutability of everything that is not in MUTABLE, or in a stage WHERE_NOT_WHAT or FITTING."""
     rules: list[Node] = [{"rule": rule.cel, "message": rule.message} for rule in RULES]
     rules += [{"rule": rule, "message": message} for rule, message in LOCAL_ONLY]
-    properties = dict(spec["properties"])
-    for attribute, field in Spec.model_fields.items():
+    stages = {name: field for name, field in Spec.model_fields.items() if name in set(Stage)}
+    frozen = _frozen(spec, Spec, MUTABLE | stages.keys())
+    properties: Node = dict(frozen["properties"])
+    for name, field in stages.items():
+        model = field.annotation
+        assert isinstance(model, type) and issubclass(model, PodSettings)  # noqa: S101, PT018 - as all stages are
+        properties[name] = _frozen(properties[name], model, WHERE_NOT_WHAT | FITTING)
+    grow = {"rule": "self >= oldSelf", "message": "iterations may only grow"}
+    properties["iterations"] = {**properties["iterations"], "x-kubernetes-validations": [grow]}
+    return {**frozen, "properties": properties, "x-kubernetes-validations": rules + frozen["x-kubernetes-validations"]}
+
+
+def _frozen(node: Node, model: type[BaseModel], mutable: AbstractSet[str]) -> Node:
+    """A type's node with all of its fields immutable but some.
+
+    A transition rule on a field is skipped when the field appears or vanishes, so optional ones are watched from the whole.
+    """
+    rules: list[Node] = [*node.get("x-kubernetes-validations", ())]
+    properties: Node = dict(node["properties"])
+    for attribute, field in model.model_fields.items():
         name = field.alias or attribute
         message = f"{name} is immutable; start a new run instead"
-        if attribute in MUTABLE:
+        if attribute in mutable:
             continue
         if field.is_required() or field.default is not None:
-            properties[name] = {**properties[name], "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": message}]}
+            own = properties[name].get("x-kubernetes-validations", ())
+            properties[name] = {**properties[name], "x-kubernetes-validations": [*own, {"rule": "self == oldSelf", "message": message}]}
         else:
             same = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
             rules.append({"rule": same, "message": message, "fieldPath": f".{name}"})
-    grow = {"rule": "self >= oldSelf", "message": "iterations may only grow"}
-    properties["iterations"] = {**properties["iterations"], "x-kubernetes-validations": [grow]}
-    return {**spec, "properties": properties, "x-kubernetes-validations": rules}
+    return {**node, "properties": properties, "x-kubernetes-validations": rules}
 
 
 def _without_defaults(node: Node) -> Node:

@@ -437,3 +437,20 @@ RULES = (
 
 MUTABLE = frozenset({"suspend", "iterations", "pods", "deadlines", "retries", "ttl_seconds_after_finished"})
 """Fields of the spec that may change while the run goes on. `iterations` may only grow."""
+WHERE_NOT_WHAT = frozenset(PodSettings.model_fields) | {"parallelism"}
+"""Settings of a stage that say where and how fast it runs; two stages that differ only in these make the same data."""
+FITTING = frozenset(
+    {
+        "activation_checkpointing",
+        "max_sequences",
+        "micro_batch",
+        "nodes",
+        "offload",
+        "pipeline_parallel_size",
+        "processes_per_node",
+        "save_every_steps",
+        "tensor_parallel_size",
+        "zero_stage",
+    }
+)
+"""Settings by which a stage fits its machines. Results differ by rounding, so a stage under way begins anew with others."""

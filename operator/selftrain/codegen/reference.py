@@ -1,5 +1,6 @@
 """The API reference: one section for each type, from its docstrings and bounds."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -7,15 +8,24 @@ from pydantic.alias_generators import to_camel
 
 from selftrain.api.base import ApiModel
 from selftrain.api.recipes import PLACES, RECIPES
-from selftrain.api.v1alpha1 import KIND, MUTABLE, NAME_LIMIT, SelfTrainRun, Spec
+from selftrain.api.v1alpha1 import FITTING, KIND, MUTABLE, NAME_LIMIT, WHERE_NOT_WHAT, SelfTrainRun
 
 Node = dict[str, Any]
+
+
+def _listed(fields: Iterable[str]) -> str:
+    return ", ".join(f"`{to_camel(name)}`" for name in sorted(fields))
+
 
 INTRODUCTION = f"""# API reference
 
 `{KIND}`, short name `strun`, in `selftrain.dev/v1alpha1`. Names have at most {NAME_LIMIT} characters.
-Everything in `spec` that defines the result is immutable; {", ".join(f"`{Spec.model_fields[name].alias}`" for name in sorted(MUTABLE))}
-may change at any time (`iterations` may only grow). Decimals are strings, since YAML readers disagree about `1e-5`.
+Everything in `spec` that defines the result is immutable; {_listed(MUTABLE)}
+may change at any time (`iterations` may only grow). So may the settings of a stage that say where it runs ({_listed(WHERE_NOT_WHAT)})
+or fit it to its machines ({_listed(FITTING)}).
+They count from the next Job on; to have one at once, set `suspend` to true and back. A stage that is under way goes on where it was,
+but begins anew when it is fitted differently, since its results would differ by rounding.
+Decimals are strings, since YAML readers disagree about `1e-5`.
 """
 
 

@@ -12,7 +12,7 @@ import yaml
 from selftrain.api.records import BenchmarkResult, Manifest, Overlap, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.status import ChosenBy
-from selftrain.api.v1alpha1 import Spec
+from selftrain.api.v1alpha1 import WHERE_NOT_WHAT, Spec
 from selftrain.method.pairs import LABELLED
 from selftrain.method.scoring import by_chance
 from selftrain.method.stats import Paired
@@ -21,7 +21,6 @@ from selftrain.planning.steps import PAIRS_STEP, learnt_from
 from selftrain.report.markdown import counted, judged, judged_strictly, listed, table
 from selftrain.report.own_score import own_score
 from selftrain.report.training import training_data
-from selftrain.storage.commit import WHERE_NOT_WHAT
 
 HUB = "hf://"
 WIDTH = 140

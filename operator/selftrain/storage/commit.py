@@ -17,14 +17,12 @@ from pydantic import ValidationError
 from selftrain.api.conditions import Reason
 from selftrain.api.errors import PlatformError
 from selftrain.api.names import Layout
-from selftrain.api.pods import PodSettings
 from selftrain.api.records import Drop, Manifest, Part, Shard, Work
 from selftrain.api.stages import Stage, Step
+from selftrain.api.v1alpha1 import WHERE_NOT_WHAT
 from selftrain.storage.digests import canonical_json, digest, file_digest
 from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 
-WHERE_NOT_WHAT = frozenset(PodSettings.model_fields) | {"parallelism"}
-"""Settings of a stage that say where and how fast it runs; two stages that differ only in these make the same data."""
 RULES = {Stage.GENERATE: 2, Stage.SELECT: 2, Stage.TRAIN: 2, Stage.EVALUATE: 2}
 """Counted up whenever a stage makes something else of the same inputs. Then what another version began is neither gone on with nor
 adopted. Stages that are not here make what they always made."""

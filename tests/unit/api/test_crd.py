@@ -7,11 +7,13 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic.alias_generators import to_camel
 
 from helpers.fixtures import RUNS
 from selftrain.api.crd import COLUMNS, custom_resource_definition, schema, structural
 from selftrain.api.load import run_of
-from selftrain.api.v1alpha1 import MUTABLE, RULES, SelfTrainRun, Spec
+from selftrain.api.stages import Stage
+from selftrain.api.v1alpha1 import FITTING, MUTABLE, RULES, WHERE_NOT_WHAT, SelfTrainRun, Spec
 
 REFUSED = {"anyOf", "oneOf", "allOf", "not", "$ref", "const", "exclusiveMinimum", "exclusiveMaximum", "propertyNames", "title"}
 
@@ -88,8 +90,31 @@ def test_every_field_of_the_spec_is_immutable_unless_listed() -> None:
         if any(rule["rule"] == "self == oldSelf" for rule in node.get("x-kubernetes-validations", ()))
     }
     mutable = {Spec.model_fields[name].alias for name in MUTABLE}
-    assert frozen | watched == set(spec["properties"]) - mutable
+    assert frozen | watched == set(spec["properties"]) - mutable - set(Stage)
     assert watched == {"generator", "instructions", "labelled", "weaker"}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_of_a_stage_all_is_immutable_but_where_it_runs_and_how_it_fits_there(stage: Stage) -> None:
+    node = FIELDS[f".spec.{stage}"]
+    watched = {rule["fieldPath"].removeprefix(".") for rule in node.get("x-kubernetes-validations", ()) if "fieldPath" in rule}
+    frozen = {name for name, child in node["properties"].items() if "self == oldSelf" in str(child.get("x-kubernetes-validations"))}
+    steering = {to_camel(name) for name in WHERE_NOT_WHAT | FITTING}
+    assert frozen | watched == set(node["properties"]) - steering
+    assert not frozen & watched
+    assert not any(rule["rule"] == "self == oldSelf" for rule in node.get("x-kubernetes-validations", ()))
+
+
+def test_immutability_takes_no_rule_of_the_types_away() -> None:
+    raw = SelfTrainRun.model_json_schema(by_alias=True)
+    key = "x-kubernetes-validations"
+    own = {path: node[key] for path, node in nodes(structural(raw["$defs"]["Spec"], raw["$defs"]), ".spec") if key in node}
+    assert ".spec.train.learningRate" in own
+    assert [path for path, rules in own.items() if not all(rule in FIELDS[path].get(key, ()) for rule in rules)] == []
+
+
+def test_what_fits_a_stage_to_its_machines_are_fields_of_stages() -> None:
+    assert {to_camel(name) for name in FITTING} <= {name for stage in Stage for name in FIELDS[f".spec.{stage}"]["properties"]}
 
 
 def test_the_rules_of_the_types_are_in_the_schema() -> None:
