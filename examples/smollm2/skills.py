@@ -64,7 +64,8 @@ class Asker:
         from selftrain.workers.engine import Sampling  # noqa: PLC0415 - as above
 
         greedy = Sampling(samples=1, temperature=0, top_p=1, max_tokens=LONGEST)
-        done = self.sampler.sample_once([self.sampler.request(template(name), values, SEED, greedy) for values in asked])
+        requests = [self.sampler.request(template(name), values, SEED, greedy) for values in asked]
+        [(_, done)] = self.sampler.sample([(name, requests)])
         return [samples[0].text.strip() if samples else "" for samples in done.completions]
 
 

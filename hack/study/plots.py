@@ -1,6 +1,6 @@
 """Plots of the study: verdicts by kind of wrong answer, and how many traces look the answer up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ def _name(row: Row) -> str:
     return judge if row.first else f"{judge}, {row.benchmark}"
 
 
-def _draw(groups: dict[str, Points], label: str) -> Axes:
+def _draw(groups: Mapping[str, Points], label: str) -> Axes:
     """Points with intervals, the first line on top."""
     names = [name for name, *_ in next(iter(groups.values()))]
     _, axes = plt.subplots(figsize=(8, 0.4 * len(names) + 1.2), layout="constrained")

@@ -105,7 +105,8 @@ class Row:
     @property
     def first(self) -> bool:
         """Whether this is the first of its judges' benchmarks. What is not about a benchmark is told here."""
-        return self.benchmark == next(iter(self.entries[0]["hits"]))
+        first: str = next(iter(self.entries[0]["hits"]))
+        return self.benchmark == first
 
     def total(self, name: str) -> int:
         return sum(entry[name] or 0 for entry in self.entries)
