@@ -31,14 +31,25 @@ DTYPES = ("dtype", "torch_dtype")
 def write_model(model: PreTrainedModel, weights: Mapping[str, torch.Tensor], seed: Path, output: Path) -> None:
     """The trained weights in bfloat16, and all other files as the seed has them, so that it is served like the seed."""
     output.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-    model.save_pretrained(output, state_dict=state)
+    model.save_pretrained(output, state_dict=_in_bfloat16(weights))
     for path in seed.iterdir():
         if is_model_file(path.name) and path.suffix != ".safetensors" and path.name != INDEX:
             shutil.copyfile(path, output / path.name)
     config = json.loads((output / "config.json").read_text(encoding="utf-8"))
     changed = {name: "bfloat16" for name in DTYPES if name in config} or {DTYPES[0]: "bfloat16"}
     (output / "config.json").write_text(json.dumps(config | changed, indent=2) + "\n", encoding="utf-8")
+
+
+def _in_bfloat16(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights that are one tensor stay one: transformers knows by that which ones are tied, and writes them once."""
+    made: dict[tuple[int, torch.Size], torch.Tensor] = {}
+    state = {}
+    for name, tensor in weights.items():
+        place = (tensor.data_ptr(), tensor.shape)
+        if place not in made:
+            made[place] = tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+        state[name] = made[place]
+    return state
 
 
 def write_log(progress: Progress, output: Path) -> None:
