@@ -18,10 +18,10 @@ from selftrain.storage.protocol import ObjectStore
 from selftrain.workers.card import write_card
 from selftrain.workers.corpus import Corpus
 from selftrain.workers.order import RunOrder
-from selftrain.workers.states import Progress
+from selftrain.workers.states import Dtype, Progress
 
 LOG = "training.json"
-"""Beside the weights: the loss of every update."""
+"""Beside the weights: the loss of every update, and what computed it."""
 SOFTWARE = ("deepspeed", "peft", "torch", "transformers")
 UPLOADS = 4
 DTYPES = ("dtype", "torch_dtype")
@@ -52,10 +52,10 @@ def _in_bfloat16(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
     return state
 
 
-def write_log(progress: Progress, output: Path) -> None:
-    """Losses by update."""
-    losses = [round(loss, 6) for loss in progress.losses]
-    (output / LOG).write_text(json.dumps({"losses": losses}) + "\n", encoding="utf-8")
+def write_log(progress: Progress, device: str, dtype: Dtype, output: Path) -> None:
+    """Losses by update. Where the same training computed in something else, its weights differ."""
+    log = {"device": device, "dtype": dtype, "losses": [round(loss, 6) for loss in progress.losses]}
+    (output / LOG).write_text(json.dumps(log) + "\n", encoding="utf-8")
 
 
 def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: Corpus, progress: Progress) -> None:

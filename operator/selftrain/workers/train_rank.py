@@ -88,7 +88,7 @@ def train(order: TrainOrder) -> None:
             states.save(trainer, progress)
         if drained:
             raise Drained
-    _finish(order, trainer, ranks, corpus, progress)
+    _finish(training, dtype, progress)
     torch.distributed.destroy_process_group()
 
 
@@ -160,11 +160,14 @@ class Training:
 
 
 def _introduce(ranks: Ranks, stage: int) -> None:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    engine = f"DeepSpeed {deepspeed.__version__}, ZeRO {stage}, {device}"
+    engine = f"DeepSpeed {deepspeed.__version__}, ZeRO {stage}, {_device()}"
     log.info("rank %d of %d on %s: %s", ranks.rank, ranks.count, platform.node(), engine)
     if ranks.rank:
         logging.getLogger("selftrain").setLevel(logging.WARNING)  # the first rank speaks for all from here on
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 
 def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
@@ -203,14 +206,14 @@ def _capacity(order: TrainOrder) -> int:
     return order.settings.micro_batch * order.settings.sequence_length * (2 if order.objective is Objective.DPO else 1)
 
 
-def _finish(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, progress: Progress) -> None:
-    weights = trainer.weights()
+def _finish(training: Training, dtype: Dtype, progress: Progress) -> None:
+    order, weights = training.order, training.trainer.weights()
     if weights is not None:
-        write_model(trainer.model, weights, order.model, order.output)
-        write_log(progress, order.output)
+        write_model(training.trainer.model, weights, order.model, order.output)
+        write_log(progress, _device(), dtype, order.output)
         if order.run:
-            store_checkpoint(open_store(order.run.work.spec.store), order.run, order.output, corpus, progress)
-    ranks.wait()
+            store_checkpoint(open_store(order.run.work.spec.store), order.run, order.output, training.corpus, progress)
+    training.ranks.wait()
 
 
 def _out_of_memory(error: BaseException) -> BaseException:
