@@ -5,6 +5,7 @@ from study.experiments import Experiment, experiments, given, merged
 from study.plots import accuracy, held_out_lookups, training_lookups
 from study.record import finished, held_out, labels, made_from, rules_by, traces
 from study.results import KINDS, costs, held_out_traces, rows, scores, votes
+from study.worlds import require_skill
 
 from selftrain.api.load import run_of
 
@@ -154,3 +155,10 @@ def test_what_is_not_about_a_benchmark_is_told_once(tmp_path):
     ]
     accuracy(found, tmp_path / "1.svg")
     assert ">votes, iteration 1, vote-8<" in (tmp_path / "1.svg").read_text()
+
+
+def test_a_seed_that_solves_too_little_is_refused() -> None:
+    found = {"facts": {"right": 128, "of": 128, "share": 1.0}, "sums": {"right": 49, "of": 64, "share": 0.766}}
+    require_skill({"looking-up": found}, 0.75)
+    with pytest.raises(SystemExit, match=r"\{'sums': 0.766\}: make it on a processor with bfloat16"):
+        require_skill({"looking-up": found}, 0.9)
