@@ -4,7 +4,7 @@ A store that does not answer costs one look that waits for it, however many runs
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -48,8 +48,6 @@ class ManifestReader:
         self._stores: Recent[Address, ObjectStore] = Recent(KEPT_STORES)
         self._manifests: Recent[tuple[Address, str], Manifest] = Recent(KEPT_MANIFESTS)
         self._reading: dict[Reading, asyncio.Future[dict[Step, Manifest]]] = {}
-        self._asked: Counter[Server] = Counter()
-        """Reads under way, by server."""
         self._silent: set[Server] = set()
         """Servers that somebody has waited for in vain and that have not answered since."""
 
@@ -58,9 +56,8 @@ class ManifestReader:
         if run.spec.store.uri.startswith("file:"):
             message = "spec.store.uri: a pod cannot see the files of another machine"
             raise UserError(Reason.STORE_NOT_FOUND, message, "use s3://bucket/prefix")
-        address = _address(run.spec.store)
-        server = address[1]
-        if server in self._silent and self._asked[server]:
+        _, server = address = _address(run.spec.store)
+        if server in self._silent and any(asked == server for (_, asked), _ in self._reading):
             raise _unanswered(run)
         try:
             async with asyncio.timeout(READ_SECONDS):
@@ -77,14 +74,12 @@ class ManifestReader:
         """The read of a run's manifests: the one under way if there is one."""
         if key not in self._reading:
             self._reading[key] = asyncio.get_running_loop().run_in_executor(self._pool, self._read, run)
-            self._asked[key[0][1]] += 1
             self._reading[key].add_done_callback(lambda done: self._end(key, done))
         return self._reading[key]
 
     def _end(self, key: Reading, done: asyncio.Future[dict[Step, Manifest]]) -> None:
-        server = key[0][1]
+        (_, server), _ = key
         del self._reading[key]
-        self._asked[server] -= 1
         if done.cancelled():
             return
         error = done.exception()  # seen here too, in case that whoever asked has given up

@@ -126,11 +126,13 @@ def _late(run: SelfTrainRun, going: list[JobView], now: datetime) -> tuple[str, 
     Nobody else may end them: pods on a node that does not answer may still be at work.
     """
     allowed = timedelta(seconds=run.spec.deadlines.pending_seconds)
-    due = {job.deleting + allowed: job for job in going if job.deleting}
-    late = sorted(job.name for moment, job in due.items() if now >= moment)
-    if late:
-        return f"; job {late[0]} is not gone yet: if a node is lost, delete its Node object, or the job's pods with --force", None
-    return "", min(due, default=None)
+    due = sorted((job.deleting + allowed, job.name) for job in going if job.deleting)
+    if not due:
+        return "", None
+    moment, name = due[0]
+    if now < moment:
+        return "", moment
+    return f"; job {name} is not gone yet: if a node is lost, delete its Node object, or the job's pods with --force", None
 
 
 def _start(run: SelfTrainRun, position: Position, failures: int, why: str = "") -> Decided:
