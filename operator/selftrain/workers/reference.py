@@ -9,7 +9,7 @@ from selftrain.api.base import ApiModel
 from selftrain.api.records import Digest
 from selftrain.storage.digests import canonical_json
 from selftrain.storage.open import open_store
-from selftrain.storage.protocol import ObjectNotFound
+from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 from selftrain.workers.order import RunOrder
 from selftrain.workers.ranks import Ranks
 from selftrain.workers.states import Dtype
@@ -33,20 +33,21 @@ def reference(order: RunOrder | None, ranks: Ranks, dtype: Dtype, measure: Calla
 
     To measure takes a pass over all examples, a third of an epoch's time: it would be lost with every restart.
     """
-    found = ranks.from_first(lambda: _read(order, dtype)) if order else None
+    store = open_store(order.work.spec.store) if order and ranks.is_first else None
+    found = ranks.from_first(lambda: _read(store, order, dtype) if store and order else None)
     if found is not None:
         log.info("the reference of %d sequences is in the store", len(found))
         return found
     values = {sequence: value for part in ranks.gather(measure()) for sequence, value in part.items()}
-    if order and ranks.is_first:
+    if store and order:
         kept = Reference(work=order.digest, dtype=dtype, values=values)
-        open_store(order.work.spec.store).write(_key(order), canonical_json(kept.model_dump(mode="json")))
+        store.write(_key(order), canonical_json(kept.model_dump(mode="json")))
     return values
 
 
-def _read(order: RunOrder, dtype: Dtype) -> Values | None:
+def _read(store: ObjectStore, order: RunOrder, dtype: Dtype) -> Values | None:
     try:
-        kept = Reference.model_validate_json(open_store(order.work.spec.store).read(_key(order)))
+        kept = Reference.model_validate_json(store.read(_key(order)))
     except (ObjectNotFound, ValidationError):
         return None
     return kept.values if (kept.work, kept.dtype) == (order.digest, dtype) else None

@@ -76,10 +76,7 @@ def train(order: TrainOrder) -> None:
     trainer = Trainer(order.model, settings, ranks, bf16=dtype is Dtype.BFLOAT16)
     if not trainer.packs:
         log.info("packed examples would see each other in this model: every micro-batch has one example")
-    values = (
-        {} if order.objective is Objective.SFT else reference(order.run, ranks, dtype, lambda: _measured(order, trainer, ranks, corpus))
-    )
-    training = Training(order, trainer, ranks, corpus, values)
+    training = Training(order, trainer, ranks, corpus, _reference(order, trainer, ranks, corpus, dtype))
     states = States(open_store(order.run.work.spec.store), order.run, ranks, order.folder, dtype) if order.run else None
     progress = states.restore(trainer) if states else Progress()
     while progress.steps < len(training.updates):
@@ -96,8 +93,7 @@ def require_device(order: TrainOrder, *, usable: bool) -> None:
     """Stop a run's rank that was given a GPU and cannot use it: on the CPU it would train until the deadline."""
     if order.run is None or usable:
         return
-    spec = order.run.work.spec
-    resources = spec.train.resources or spec.pods.resources
+    resources = order.run.work.pod_settings.resources
     if resources and any(GPU in name for name in resources.limits):
         message = f"no GPU can be used on {platform.node()}, though train.resources ask for one"
         raise PlatformError(Reason.ENGINE_FAILED, message, "look at the node's driver, its runtime class and the image's CUDA version")
@@ -177,6 +173,13 @@ def _shared_corpus(order: TrainOrder, ranks: Ranks) -> Corpus:
         write_corpus(order.model, order.tables, order.limit, order.corpus, contrasts=contrasts, mirrored=order.mirrored)
     ranks.wait()
     return read_corpus(order.corpus)
+
+
+def _reference(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus, dtype: Dtype) -> Values:
+    """For DPO: what the model thought of every sequence before."""
+    if order.objective is Objective.SFT:
+        return {}
+    return reference(order.run, ranks, dtype, lambda: _measured(order, trainer, ranks, corpus))
 
 
 def _measured(order: TrainOrder, trainer: Trainer, ranks: Ranks, corpus: Corpus) -> Values:
