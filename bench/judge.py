@@ -27,7 +27,7 @@ from selftrain.workers.context import Context, finished
 from selftrain.workers.exits import Drain
 from selftrain.workers.machine import environment, read_machine
 
-TUNED: dict[str, Any] = {"enable_chunked_prefill": False, "enable_prefix_caching": True}
+TUNED: dict[str, Any] = {"enable_chunked_prefill": False, "enable_prefix_caching": True, "block_size": 32}
 """What proved fastest for these prompts on CPUs."""
 
 PAIRS, JUDGE = Step(1, Stage.GENERATE), Step(1, Stage.JUDGE)

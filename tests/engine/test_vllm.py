@@ -22,7 +22,8 @@ from selftrain.workers.machine import environment, read_machine
 from selftrain.workers.sampling import Sampler, load_sampler
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]  # the engine's own warnings are its makers' affair
-PROMPTS = [f"Which number comes after {number}?" for number in range(40)]
+PROMPTS = [f"{'Take your time. ' * 8}Which number comes after {number}?" for number in range(40)]
+"""So long that they share blocks of the KV cache."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,16 @@ def test_another_seed_draws_something_else(sampler: Sampler, requests: list[Requ
     one = requests[0]
     results = next(sampler.engine.sample([[one, Request(one.prompt, 99, one.sampling)]]))
     assert results[0] != results[1]
+
+
+def test_a_prompt_is_computed_once(sampler: Sampler, requests: list[Request]) -> None:
+    from vllm import SamplingParams
+    from vllm.inputs import tokens_input
+
+    prompt, once = list(requests[0].prompt), SamplingParams(max_tokens=1)
+    first, again = (sampler.engine.llm.generate([tokens_input(prompt)], once, use_tqdm=False)[0] for _ in range(2))
+    assert first.prompt_token_ids == again.prompt_token_ids == prompt
+    assert again.num_cached_tokens > len(prompt) - 33, "all but the last block, which has at most 32 tokens"
 
 
 def test_greedy_is_greedy(sampler: Sampler, requests: list[Request]) -> None:

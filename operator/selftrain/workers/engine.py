@@ -21,6 +21,10 @@ from selftrain.workers.models import ModelFacts
 
 log = logging.getLogger(__name__)
 
+CPU_BLOCK = 32
+"""Tokens of a block of the KV cache on CPUs. Samples of a prompt share its whole blocks only, and the engine's 128 tokens (vLLM 0.32) are more
+than many a prompt has: each sample computed all of it anew. Its fast attention asks for multiples of 32."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -211,6 +215,7 @@ def _cpu_arguments(facts: ModelFacts, settings: SamplingStage, machine: Machine)
     needed = facts.kv_bytes_per_token * (settings.max_model_length or facts.context) * settings.max_sequences
     return {
         "dtype": "auto" if machine.bfloat16 else "float32",
+        "block_size": CPU_BLOCK,
         "enforce_eager": True,  # compiling takes minutes and, at these sizes, gains nothing
         "enable_chunked_prefill": False,  # seeded sampling fails on CPUs once a prompt is prefilled in parts (vLLM 0.32)
         "kv_cache_memory_bytes": kv_cache_bytes(machine, facts.weight_bytes, needed),

@@ -37,7 +37,7 @@ def test_arguments_on_a_gpu() -> None:
     assert arguments["max_num_seqs"] == 64
     assert arguments["quantization"] == "fp8"
     assert arguments["trust_remote_code"] is False
-    assert not {"enforce_eager", "kv_cache_memory_bytes", "dtype"} & arguments.keys()
+    assert not {"enforce_eager", "kv_cache_memory_bytes", "dtype", "block_size"} & arguments.keys()
 
 
 def test_arguments_on_a_cpu() -> None:
@@ -45,6 +45,7 @@ def test_arguments_on_a_cpu() -> None:
     assert arguments["enable_chunked_prefill"] is False
     assert arguments["kv_cache_memory_bytes"] == max(GIB // 4, 1024 * 2048 * 64)
     assert arguments["dtype"] == "auto"
+    assert arguments["block_size"] == 32
 
 
 def test_own_arguments_win_and_are_read_as_json() -> None:
