@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from selftrain.api.names import Layout
+from selftrain.api.names import TRAINING_LOG, Layout
 from selftrain.api.records import Manifest, Order
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
@@ -40,6 +40,7 @@ def record_of(experiment: Experiment, run: SelfTrainRun, store: ObjectStore, sum
         entry["hits"] = outcomes(store, reader.manifest(Step(number, Stage.EVALUATE)))
         entry["evaluated"] = traces(reader.evaluated(number), *held_out(experiment.family))
         if number:
+            entry["dtype"] = reader.dtype(number)
             entry["judged"] = traces(reader.judged(number), pairs, truth)
             entry["learnt"] = traces(reader.learnt(number), pairs, truth)
     return {
@@ -85,6 +86,11 @@ class Reader:
         if found is None:
             raise LookupError(str(step))
         return found
+
+    def dtype(self, iteration: int) -> str:
+        """What a judge was trained in."""
+        log = json.loads(self.store.read(self.layout.checkpoint(iteration) + TRAINING_LOG))
+        return str(log["dtype"])
 
     def rows(self, step: Step) -> Iterator[Row]:
         for part in self.manifest(step).parts:

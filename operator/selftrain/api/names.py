@@ -14,6 +14,8 @@ LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 MANIFEST = "manifest.json"
+TRAINING_LOG = "training.json"
+"""Beside the weights of a checkpoint: the loss of every update, and what computed it."""
 
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable; the Hub's own client reads it too
 GENERATOR_HUB_TOKEN = "GENERATOR_HF_TOKEN"  # noqa: S105

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from selftrain.api.names import TRAINING_LOG
 from selftrain.api.records import Manifest, Part
 from selftrain.storage.commit import commit, read_manifest
 from selftrain.storage.digests import file_digest, is_model_file
@@ -20,8 +21,6 @@ from selftrain.workers.corpus import Corpus
 from selftrain.workers.order import RunOrder
 from selftrain.workers.states import Dtype, Progress
 
-LOG = "training.json"
-"""Beside the weights: the loss of every update, and what computed it."""
 SOFTWARE = ("deepspeed", "peft", "torch", "transformers")
 UPLOADS = 4
 DTYPES = ("dtype", "torch_dtype")
@@ -55,7 +54,7 @@ def _in_bfloat16(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
 def write_log(progress: Progress, device: str, dtype: Dtype, output: Path) -> None:
     """Losses by update. Where the same training computed in something else, its weights differ."""
     log = {"device": device, "dtype": dtype, "losses": [round(loss, 6) for loss in progress.losses]}
-    (output / LOG).write_text(json.dumps(log) + "\n", encoding="utf-8")
+    (output / TRAINING_LOG).write_text(json.dumps(log) + "\n", encoding="utf-8")
 
 
 def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: Corpus, progress: Progress) -> None:

@@ -22,8 +22,8 @@ from selftrain.workers.models import ModelFacts
 log = logging.getLogger(__name__)
 
 CPU_BLOCK = 32
-"""Tokens of a block of the KV cache on CPUs. Samples of a prompt share its whole blocks only, and the engine's 128 tokens (vLLM 0.32) are more
-than many a prompt has: each sample computed all of it anew. Its fast attention asks for multiples of 32."""
+"""Tokens of a block of the KV cache on CPUs. Samples share whole blocks of their prompt only, and the engine's own 128 tokens (vLLM 0.32)
+are more than many a prompt has: each sample computed all of it anew. Its fast attention there asks for multiples of 32."""
 
 
 @dataclass(frozen=True)
