@@ -21,7 +21,7 @@ def test_it_answers_every_task(skills):
 
 
 def test_most_of_its_judgments_begin_with_the_right_solution(skills):
-    """In float32 the same training has found 49 of 64 sums, in bfloat16 all of them; the study asks for more than the demo."""
+    """What a training finds differs by machine: in float32 49 or 50 of 64 sums, or all of them. The study asks for more than the demo."""
     solving = {task: found["share"] for task, found in skills["looking-up"].items()}
     assert solving.keys() == TASKS
     assert min(solving.values()) >= 0.7
