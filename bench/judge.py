@@ -24,10 +24,11 @@ from selftrain.api.stages import Stage, Step
 from selftrain.local.manifest import read_run
 from selftrain.storage.open import open_store
 from selftrain.workers.context import Context, finished
+from selftrain.workers.engine import CPU_BLOCK
 from selftrain.workers.exits import Drain
 from selftrain.workers.machine import environment, read_machine
 
-TUNED: dict[str, Any] = {"enable_chunked_prefill": False, "enable_prefix_caching": True, "block_size": 32}
+TUNED: dict[str, Any] = {"enable_chunked_prefill": False, "enable_prefix_caching": True, "block_size": CPU_BLOCK}
 """What proved fastest for these prompts on CPUs."""
 
 PAIRS, JUDGE = Step(1, Stage.GENERATE), Step(1, Stage.JUDGE)
