@@ -28,7 +28,8 @@ def wilson(correct: float, total: float, z: float = Z95) -> tuple[float, float]:
     centre = share + square / (2 * total)
     spread = z * sqrt(share * (1 - share) / total + square / (4 * total * total))
     scale = 1 + square / total
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low, high = max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    return 0.0 if correct == 0 else low, 1.0 if correct == total else high  # rounding would leave 3e-17
 
 
 def effective(items: Iterable[tuple[int, int]]) -> float:

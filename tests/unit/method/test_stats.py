@@ -16,6 +16,12 @@ def test_wilson(correct: int, total: int, low: float, high: float) -> None:
     assert wilson(correct, total) == pytest.approx((low, high), abs=5e-5)
 
 
+def test_wilson_ends_at_the_ends() -> None:
+    for total in range(1, 400):
+        assert wilson(0, total)[0] == 0.0
+        assert wilson(total, total)[1] == 1.0
+
+
 def test_the_sign_test_is_the_two_sided_binomial_test() -> None:
     assert sign_test(0, 0) == 1.0
     assert sign_test(3, 3) == 1.0
