@@ -17,7 +17,7 @@ from selftrain.api.names import TRAINING_LOG, Layout
 from selftrain.api.records import Manifest, Order
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import SelfTrainRun
-from selftrain.planning.steps import PAIRS_STEP
+from selftrain.planning.steps import PAIRS_STEP, SEED_STEP
 from selftrain.report.summary import hits
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
@@ -46,6 +46,7 @@ def record_of(experiment: Experiment, run: SelfTrainRun, store: ObjectStore, sum
     return {
         **made_from(experiment),
         "commit": commit(),
+        "seed_judge": reader.manifest(SEED_STEP).inputs["model"],
         "pairs": labels(pairs.values(), truth),
         "iterations": iterations,
     }

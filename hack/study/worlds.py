@@ -47,10 +47,10 @@ def prepare(family: str, out: Path) -> Path:
 
 
 def require_skill(skills: Mapping[str, Mapping[str, Mapping[str, float]]], share: float) -> None:
-    """Refuse a seed that solves too little: what its judges miss would be its own doing. It depends on what it was trained in."""
+    """Refuse a seed that solves too little: what its judges miss would be its own doing. It depends on the processor."""
     weak = {task: found["share"] for task, found in skills["looking-up"].items() if found["share"] < share}
     if weak:
-        sys.exit(f"study: the seed solves too few of its tasks {weak}: make it on a processor with bfloat16 (examples/smollm2/README.md)")
+        sys.exit(f"study: the seed solves too few of its tasks {weak}: train another one (examples/smollm2/README.md, The seed)")
 
 
 def write(path: Path, rows: Iterable[Mapping[str, object]]) -> None:

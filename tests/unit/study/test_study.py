@@ -160,5 +160,5 @@ def test_what_is_not_about_a_benchmark_is_told_once(tmp_path):
 def test_a_seed_that_solves_too_little_is_refused() -> None:
     found = {"facts": {"right": 128, "of": 128, "share": 1.0}, "sums": {"right": 49, "of": 64, "share": 0.766}}
     require_skill({"looking-up": found}, 0.75)
-    with pytest.raises(SystemExit, match=r"\{'sums': 0.766\}: make it on a processor with bfloat16"):
+    with pytest.raises(SystemExit, match=r"\{'sums': 0.766\}: train another one"):
         require_skill({"looking-up": found}, 0.9)
