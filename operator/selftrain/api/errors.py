@@ -2,9 +2,9 @@
 
 SelfTrainError
 ├── UserError       the author of the run must change something: no retry
-├── WaitError       nobody: something outside is not ready yet, look again later
 └── PlatformError   the platform: retried within the budget, then stopped
 
+Where nobody must act (a pod that waits for a node, one that was drained) there is no error, and nothing is charged to anybody.
 Every error says what is wrong and what to do next. `ExitCode` carries the kind across the border of a pod.
 """
 
@@ -38,10 +38,6 @@ class UserError(SelfTrainError):
     """The author of the run must change something. Retrying cannot help."""
 
     exit_code = ExitCode.USER
-
-
-class WaitError(SelfTrainError):
-    """Something outside is not ready. Retried with a delay, charged to nobody."""
 
 
 class PlatformError(SelfTrainError):

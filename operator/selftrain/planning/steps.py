@@ -1,6 +1,6 @@
-"""The order of a run's steps and what each is made from. This is the recipe as the platform sees it."""
+"""The order of a run's steps, and the judge that each begins with. This is the recipe as the platform sees it."""
 
-from selftrain.api.recipes import NegativeKind, Recipe, Start
+from selftrain.api.recipes import Recipe, Start
 from selftrain.api.stages import ROUND, Stage, Step
 from selftrain.api.v1alpha1 import Spec
 
@@ -27,24 +27,6 @@ def steps(spec: Spec) -> tuple[Step, ...]:
 def last_of(spec: Spec, iteration: int) -> Step:
     """The step that ends an iteration: evaluate, or train where there is nothing to evaluate a judge on."""
     return [step for step in steps(spec) if step.iteration == iteration][-1]
-
-
-def sources(recipe: Recipe, step: Step) -> tuple[Step, ...]:
-    """The steps whose manifests `step` reads, models included. The seed and the instructions are not steps."""
-    iteration, stage = step
-    judge = (Step(iteration - 1, Stage.TRAIN),) if iteration > 1 else ()
-    start = (Step(start_iteration(recipe, iteration), Stage.TRAIN),) if start_iteration(recipe, iteration) else ()
-    match stage:
-        case Stage.GENERATE:
-            return (WEAKER_STEP,) if step == PAIRS_STEP and NegativeKind.WEAKER in recipe.negatives else ()
-        case Stage.JUDGE:
-            return (PAIRS_STEP, *judge)
-        case Stage.SELECT:
-            return (PAIRS_STEP, Step(iteration, Stage.JUDGE))
-        case Stage.TRAIN:
-            return (Step(iteration, Stage.SELECT), *start)
-        case Stage.EVALUATE:
-            return (Step(iteration, Stage.TRAIN),) if iteration else ()
 
 
 def start_iteration(recipe: Recipe, iteration: int) -> int:

@@ -1,19 +1,16 @@
-"""What each step is made from."""
+"""The order of steps, and the judge that each begins with."""
 
 from typing import Any
 
 from selftrain.api.recipes import RECIPES
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Spec
-from selftrain.planning.steps import last_of, learnt_from, sources, start_iteration, steps
+from selftrain.planning.steps import judge_iteration, last_of, learnt_from, start_iteration, steps
 
 
 def test_training_begins_with_the_seed_or_with_the_judge_before() -> None:
     assert [start_iteration(RECIPES["paper"], iteration) for iteration in (1, 2, 3)] == [0, 0, 0]
     assert [start_iteration(RECIPES["release"], iteration) for iteration in (1, 2, 3)] == [0, 1, 2]
-    assert sources(RECIPES["paper"], Step(3, Stage.TRAIN)) == (Step(3, Stage.SELECT),)
-    assert sources(RECIPES["release"], Step(3, Stage.TRAIN)) == (Step(3, Stage.SELECT), Step(2, Stage.TRAIN))
-    assert sources(RECIPES["release"], Step(1, Stage.TRAIN)) == (Step(1, Stage.SELECT),)
 
 
 def test_a_judge_trained_further_has_learnt_from_all_training_sets_before() -> None:
@@ -31,9 +28,9 @@ def test_judges_are_evaluated_if_there_is_something_to_evaluate_them_on() -> Non
     assert last_of(neither, 2) == Step(2, Stage.TRAIN)
 
 
-def test_a_judge_step_reads_pairs_and_the_judge_before() -> None:
-    assert sources(RECIPES["paper"], Step(1, Stage.JUDGE)) == (Step(1, Stage.GENERATE),)
-    assert sources(RECIPES["paper"], Step(3, Stage.JUDGE)) == (Step(1, Stage.GENERATE), Step(2, Stage.TRAIN))
+def test_pairs_are_judged_by_the_judge_before_and_each_judge_is_evaluated_itself() -> None:
+    assert [judge_iteration(Step(iteration, Stage.JUDGE)) for iteration in (1, 3)] == [0, 2]
+    assert [judge_iteration(Step(iteration, Stage.EVALUATE)) for iteration in (0, 3)] == [0, 3]
 
 
 def test_a_weaker_model_answers_before_the_generator_in_a_step_of_its_own() -> None:
@@ -41,8 +38,4 @@ def test_a_weaker_model_answers_before_the_generator_in_a_step_of_its_own() -> N
     base = {"model": {"uri": "s3://bucket/m"}, "store": {"uri": "s3://bucket/r"}, "instructions": {"uri": "s3://bucket/i"}}
     spec = Spec.model_validate({**base, **weaker})
     assert steps(spec)[:2] == (Step(0, Stage.GENERATE), Step(1, Stage.GENERATE))
-    assert sources(spec.resolved, Step(1, Stage.GENERATE)) == (Step(0, Stage.GENERATE),)
-    assert sources(spec.resolved, Step(0, Stage.GENERATE)) == ()
-    plain = Spec.model_validate(base)
-    assert steps(plain)[0] == Step(1, Stage.GENERATE)
-    assert sources(plain.resolved, Step(1, Stage.GENERATE)) == ()
+    assert steps(Spec.model_validate(base))[0] == Step(1, Stage.GENERATE)
