@@ -90,6 +90,7 @@ def test_pairs_need_one_prompt_alone() -> None:
         ({"right-1 wrong-1": ["A"], "wrong-1 right-1": ["A"]}, 0.5, False, True),
         ({"right-1 wrong-1": ["A"], "wrong-1 right-1": [None]}, 1, True, True),  # one and a half points of two
         ({"right-1 wrong-1": [None], "wrong-1 right-1": [None]}, 0.5, False, False),
+        ({"right-1 wrong-1": ["A"], "wrong-1 wrong-2": [None]}, 1, True, True),  # one point, and half a point to each other answer
     ],
 )
 def test_outcomes(said: Mapping[str, list[str | None]], worth: float, right: bool, decided: bool) -> None:
