@@ -1,139 +1,20 @@
 """The planner, run to the end against a world in memory that can fail, be slow, lose replies and die halfway."""
 
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.planned import BAD_DATA, OUT_OF_MEMORY, START, STRICT, World, a_run
 from selftrain.api.conditions import ConditionType, Reason
 from selftrain.api.names import job_name
-from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.status import ChosenBy, Strict
-from selftrain.api.v1alpha1 import SelfTrainRun
-from selftrain.planning.actions import Decision, StartStage, StopStage
-from selftrain.planning.observed import Blame, Failure, JobState, JobView, Observed
-from selftrain.planning.plan import plan
+from selftrain.planning.actions import StopStage
+from selftrain.planning.observed import Blame, Failure, JobState, JobView
 from selftrain.planning.steps import steps
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-ENDINGS = (ConditionType.SUCCEEDED, ConditionType.STALLED)
-OUT_OF_MEMORY = Failure(Blame.PLATFORM, Reason.OUT_OF_MEMORY, "out of memory")
-BAD_DATA = Failure(Blame.USER, Reason.INSTRUCTIONS_INVALID, "no field 'instruction'")
-
-
-def a_run(**spec: Any) -> SelfTrainRun:
-    base = {
-        "model": {"uri": "s3://bucket/model"},
-        "store": {"uri": "s3://bucket/runs"},
-        "instructions": {"uri": "s3://bucket/instructions.jsonl"},
-        "iterations": 2,
-        "evaluate": {"benchmarks": [{"name": "held-out", "uri": "s3://bucket/pairs.jsonl"}]},
-    }
-    return SelfTrainRun.model_validate({"metadata": {"name": "judge", "uid": "12345678"}, "spec": {**base, **spec}})
-
-
-STRICT = {1: 40, 2: 44, 3: 44}
-"""Pairs of 60 held-out ones that each iteration's judge decides right in both orders."""
-
-
-def manifest_of(step: Step, attempt: int) -> Manifest:
-    tally = Tally(correct=200, total=300)
-    results = [BenchmarkResult(benchmark="held-out", votes=1, overall=tally)] if step.stage is Stage.EVALUATE else []
-    return Manifest(
-        run="judge", iteration=step.iteration, stage=step.stage, attempt=attempt, work="0" * 64, inputs={}, parts=[],
-        counts={"pairs": 10, "judgments": 300, "kept": 40}, results=results,
-    )  # fmt: skip
-
-
-def held_out_of(step: Step) -> BenchmarkResult | None:
-    """What an evaluation says of held-out pairs."""
-    if step.stage is not Stage.EVALUATE or step.iteration == 0:
-        return None
-    return BenchmarkResult(benchmark=VALIDATION, votes=1, overall=Tally(strict_correct=STRICT[step.iteration], pairs=60))
-
-
-@dataclass
-class World:
-    """Jobs and manifests, a clock, and the run as stored. `fail` maps the n-th started Job to its failure."""
-
-    run: SelfTrainRun
-    fail: dict[int, Failure] = field(default_factory=dict)
-    crash: frozenset[int] = frozenset()
-    """Cycles after whose actions the operator dies before it writes the status."""
-    now: datetime = START
-    jobs: dict[str, JobView] = field(default_factory=dict)
-    manifests: dict[Step, Manifest] = field(default_factory=dict)
-    started: list[StartStage] = field(default_factory=list)
-    cycles: int = 0
-    writes: int = 0
-
-    def look(self, problem: Failure | None = None) -> Decision:
-        manifests = {} if problem else dict(self.manifests)
-        return plan(self.run, Observed(tuple(self.jobs.values()), manifests, problem), self.now)
-
-    def cycle(self, problem: Failure | None = None) -> Decision:
-        decision = self.look(problem)
-        for action in decision.actions:
-            self.perform(action)
-        if self.cycles not in self.crash and decision.status != self.run.status:
-            self.run = self.run.model_copy(update={"status": decision.status})
-            self.writes += 1
-        self.cycles += 1
-        return decision
-
-    def perform(self, action: StartStage | StopStage) -> None:
-        if isinstance(action, StopStage):
-            self.jobs.pop(action.job, None)
-            return
-        name = job_name("judge", action.step, action.attempt)
-        if name not in self.jobs:
-            self.started.append(action)
-            self.jobs[name] = JobView(name, action.step, action.attempt, JobState.PENDING, self.now)
-
-    def advance(self) -> None:
-        """Every Job takes one step; the clock runs on."""
-        self.now += timedelta(seconds=400)
-        for name, job in self.jobs.items():
-            if job.state is JobState.PENDING:
-                self.jobs[name] = replace(job, state=JobState.RUNNING)
-            elif job.state is JobState.RUNNING:
-                failure = self.fail.get([job_name("judge", a.step, a.attempt) for a in self.started].index(name))
-                state = JobState.FAILED if failure else JobState.SUCCEEDED
-                self.jobs[name] = replace(job, state=state, failure=failure, finished=self.now)
-                if failure is None:
-                    told = held_out_of(job.step) if self.run.spec.held_out else None
-                    self.manifests[job.step] = manifest_of(job.step, job.attempt).model_copy(update={"validation": told})
-
-    def edit(self, **spec: Any) -> None:
-        """Change the spec as kubectl would: the generation moves on."""
-        data = self.run.model_dump(by_alias=True)
-        data["spec"].update(spec)
-        data["metadata"]["generation"] += 1
-        self.run = SelfTrainRun.model_validate(data)
-
-    def to_the_end(self, limit: int = 400) -> None:
-        for _ in range(limit):
-            decision = self.cycle()
-            if any(self.is_true(kind) for kind in ENDINGS) and not decision.actions:
-                return
-            self.advance()
-        pytest.fail("the run never ends")
-
-    def condition(self, kind: ConditionType) -> Any:
-        return next(c for c in self.run.status.conditions if c.type is kind)
-
-    def is_true(self, kind: ConditionType) -> bool:
-        return any(c.type is kind and c.status == "True" for c in self.run.status.conditions)
-
-
-def fail(world: World, step: Step, attempt: int, ended: datetime | None = None) -> None:
-    """An attempt began now and failed."""
-    name = job_name("judge", step, attempt)
-    world.jobs[name] = JobView(name, step, attempt, JobState.FAILED, world.now, finished=ended, failure=OUT_OF_MEMORY)
 
 
 def test_a_run_starts_each_step_once_in_order() -> None:
@@ -212,71 +93,6 @@ def test_every_run_ends_whatever_fails_and_whenever_the_operator_dies(
         assert set(world.manifests) == set(steps(world.run.spec))
     else:
         assert world.condition(ConditionType.STALLED).reason is Reason.RETRIES_EXHAUSTED
-
-
-@given(fail=st.dictionaries(st.integers(0, 20), st.just(OUT_OF_MEMORY), max_size=6))
-def test_a_stage_is_tried_as_often_as_retries_allow(fail: dict[int, Failure]) -> None:
-    world = World(a_run(retries={"attempts": 2}), fail=fail)
-    world.to_the_end()
-    tries = [action.attempt for action in world.started]
-    assert max(tries) <= 2
-
-
-def test_failures_are_charged_to_their_own_step() -> None:
-    world, charged = World(a_run(), fail={0: OUT_OF_MEMORY}), {}
-    while not world.is_true(ConditionType.SUCCEEDED):
-        started = [(action.step, action.attempt) for action in world.cycle().actions if isinstance(action, StartStage)]
-        charged |= dict.fromkeys(started, world.run.status.failures)
-        world.advance()
-    first, *others = steps(world.run.spec)
-    assert charged == {(first, 1): 0, (first, 2): 1, **{(step, 1): 0 for step in others}}
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_attempts_that_were_started_before_the_operator_died_are_charged(*, known: bool) -> None:
-    """Of three attempts at a step the status knows the first one only, or it still tells of the step before."""
-    world = World(a_run(retries={"attempts": 3}))
-    world.cycle()
-    before, step, *_ = (None, *steps(world.run.spec)) if known else steps(world.run.spec)
-    if before:
-        world.manifests[before] = manifest_of(before, 1)
-    for attempt in (1, 2, 3):
-        fail(world, step, attempt)
-    assert world.cycle().actions == ()
-    assert world.condition(ConditionType.STALLED).reason is Reason.RETRIES_EXHAUSTED
-
-
-def test_an_edit_forgives_failures_whether_or_not_they_were_reported() -> None:
-    world = World(a_run(retries={"attempts": 3}))
-    step = steps(world.run.spec)[0]
-    world.cycle()
-    fail(world, step, 1)
-    world.now += timedelta(hours=1)
-    world.cycle()
-    assert world.run.status.failures == 1
-    fail(world, step, 3)
-    world.edit(iterations=3)
-    world.now += timedelta(hours=1)
-    assert world.cycle().actions == (StartStage(step, 4, first=True),)
-    assert world.run.status.failures == 1
-
-
-def test_the_next_attempt_waits_longer_after_each_failure() -> None:
-    """Doubled from the moment at which the Job ended, or began if its end is unknown, to five minutes at most."""
-    world, waits = World(a_run(retries={"attempts": 9})), []
-    step = steps(world.run.spec)[0]
-    for attempt in range(1, 9):
-        world.cycle()
-        ended = world.now + timedelta(minutes=7) if attempt % 2 else None
-        fail(world, step, attempt, ended)
-        world.now = ended or world.now
-        ready = world.cycle().look_again
-        assert ready is not None
-        waits.append((ready - world.now).total_seconds())
-        world.now = ready - timedelta(seconds=1)
-        assert world.look().actions == ()
-        world.now = ready
-    assert waits == [10, 20, 40, 80, 160, 300, 300, 300]
 
 
 def test_the_authors_errors_are_not_retried() -> None:
