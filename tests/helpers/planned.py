@@ -104,6 +104,11 @@ class World:
                     told = held_out_of(job.step) if self.run.spec.held_out else None
                     self.manifests[job.step] = manifest_of(job.step, job.attempt).model_copy(update={"validation": told})
 
+    def failed(self, step: Step, attempt: int, ended: datetime | None = None) -> None:
+        """An attempt began now and failed, whoever started it."""
+        name = job_name("judge", step, attempt)
+        self.jobs[name] = JobView(name, step, attempt, JobState.FAILED, self.now, finished=ended, failure=OUT_OF_MEMORY)
+
     def edit(self, **spec: Any) -> None:
         """Change the spec as kubectl would: the generation moves on."""
         data = self.run.model_dump(by_alias=True)
@@ -124,9 +129,3 @@ class World:
 
     def is_true(self, kind: ConditionType) -> bool:
         return any(c.type is kind and c.status == "True" for c in self.run.status.conditions)
-
-
-def fail(world: World, step: Step, attempt: int, ended: datetime | None = None) -> None:
-    """An attempt began now and failed."""
-    name = job_name("judge", step, attempt)
-    world.jobs[name] = JobView(name, step, attempt, JobState.FAILED, world.now, finished=ended, failure=OUT_OF_MEMORY)

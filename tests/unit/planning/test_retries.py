@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.planned import OUT_OF_MEMORY, World, a_run, fail, manifest_of
+from helpers.planned import OUT_OF_MEMORY, World, a_run, manifest_of
 from selftrain.api.conditions import ConditionType, Reason
 from selftrain.planning.actions import StartStage
 from selftrain.planning.observed import Failure
@@ -36,11 +36,12 @@ def test_attempts_that_were_started_before_the_operator_died_are_charged(*, know
     """Of three attempts at a step the status knows the first one only, or it still tells of the step before."""
     world = World(a_run(retries={"attempts": 3}))
     world.cycle()
-    before, step, *_ = (None, *steps(world.run.spec)) if known else steps(world.run.spec)
-    if before:
-        world.manifests[before] = manifest_of(before, 1)
+    first, second, *_ = steps(world.run.spec)
+    if not known:
+        world.manifests[first] = manifest_of(first, 1)
+    step = first if known else second
     for attempt in (1, 2, 3):
-        fail(world, step, attempt)
+        world.failed(step, attempt)
     assert world.cycle().actions == ()
     assert world.condition(ConditionType.STALLED).reason is Reason.RETRIES_EXHAUSTED
 
@@ -49,11 +50,11 @@ def test_an_edit_forgives_failures_whether_or_not_they_were_reported() -> None:
     world = World(a_run(retries={"attempts": 3}))
     step = steps(world.run.spec)[0]
     world.cycle()
-    fail(world, step, 1)
+    world.failed(step, 1)
     world.now += timedelta(hours=1)
     world.cycle()
     assert world.run.status.failures == 1
-    fail(world, step, 3)
+    world.failed(step, 3)
     world.edit(iterations=3)
     world.now += timedelta(hours=1)
     assert world.cycle().actions == (StartStage(step, 4, first=True),)
@@ -67,7 +68,7 @@ def test_the_next_attempt_waits_longer_after_each_failure() -> None:
     for attempt in range(1, 9):
         world.cycle()
         ended = world.now + timedelta(minutes=7) if attempt % 2 else None
-        fail(world, step, attempt, ended)
+        world.failed(step, attempt, ended)
         world.now = ended or world.now
         ready = world.cycle().look_again
         assert ready is not None
