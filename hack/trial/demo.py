@@ -114,3 +114,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except ClusterError as error:
         sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        sys.exit("demo: interrupted; make demo starts it again")

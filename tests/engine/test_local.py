@@ -163,6 +163,39 @@ def test_killed_while_judging_it_goes_on_and_the_datasets_are_the_same(finished:
         assert [part.sha256 for part in resumed[step].parts] == [part.sha256 for part in undisturbed[step].parts], step
 
 
+def first_worker(runner: int) -> int:
+    """Process of the first worker that a local run has started, once it is one."""
+    while True:
+        for child in Path(f"/proc/{runner}/task/{runner}/children").read_text().split():
+            if b"selftrain.workers" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        time.sleep(0.05)
+
+
+def hold(process: int) -> None:
+    os.kill(process, signal.SIGSTOP)
+    while "State:\tT" not in Path(f"/proc/{process}/status").read_text():
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_at_the_terminal_it_says_so_and_leaves_no_process(tmp_path: Path, times: int) -> None:
+    started = command(manifest_file(tmp_path), tmp_path)
+    with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        worker = first_worker(process.pid)
+        hold(worker)  # so that it cannot end before the second interruption
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(1)
+        if times == 1:
+            os.kill(worker, signal.SIGCONT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.startswith("selftrain: stopping after the shards under way")
+    assert len(said.splitlines()) == 1
+    assert not Path(f"/proc/{worker}").exists()
+
+
 def test_an_authors_error_ends_the_run_with_advice(tmp_path: Path) -> None:
     manifest = manifest_file(tmp_path, instructions={"uri": f"file://{MICRO}/instructions.jsonl", "textField": "question"})
     done = run_local(manifest, tmp_path)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -15,6 +16,8 @@ from selftrain.method.estimate import GPUS, Assumptions
 
 EXTRAS = ("local", "select")
 """Commands that need more than the rest: the extra of the same name."""
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code that shells give a command ended by Ctrl-C."""
 ASSUMED = tuple(field.name for field in fields(Assumptions))
 
 
@@ -181,6 +184,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     except SelfTrainError as error:
         print(f"selftrain: {error.reason}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         if options.command not in EXTRAS:
             raise

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from selftrain.local.loop import LocalRun
@@ -13,9 +14,11 @@ from selftrain.report.summary import summarize
 from selftrain.report.table import table
 from selftrain.storage.open import open_store
 
+STOPPING = "selftrain: stopping after the shards under way, or at once if interrupted again; started again, the run goes on from there"
+
 
 def local(manifest: Path, store_uri: str | None, work: Path, summary_path: Path | None) -> int:
-    """Run `manifest` on this machine. Returns 0 when the run succeeded, 1 when it stalled."""
+    """Run `manifest` on this machine. Returns 0 when the run succeeded, 1 when it stalled. Interrupted, it ends its processes first."""
     run = read_run(manifest, store_uri)
     store = open_store(run.spec.store)
     begun = time.monotonic()
@@ -24,7 +27,12 @@ def local(manifest: Path, store_uri: str | None, work: Path, summary_path: Path 
         minutes, seconds = divmod(int(time.monotonic() - begun), 60)
         print(f"[{minutes:02d}:{seconds:02d}] {progress(state.run, store, state.last_line)}", flush=True)
 
-    run = LocalRun(run, store, work / run.metadata.name).to_the_end(report)
+    with closing(LocalRun(run, store, work / run.metadata.name)) as running:
+        try:
+            run = running.to_the_end(report)
+        except KeyboardInterrupt:
+            print(STOPPING, file=sys.stderr, flush=True)
+            raise
     summary = summarize(run, store)
     print(table(summary))
     if summary_path is not None:

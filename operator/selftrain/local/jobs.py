@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -57,16 +58,19 @@ class LocalJob:
         return JobState.FAILED if self.failure else JobState.SUCCEEDED
 
     def stop(self) -> None:
-        """End all processes: politely first, so that they can finish their shard."""
+        """End all processes: politely first, so that they can finish their shard; at once if this wait is interrupted."""
         alive = [process for process in self.running if process.poll() is None]
         for process in alive:
             process.send_signal(signal.SIGTERM)
-        for process in alive:
-            try:
-                process.wait(self.work.pod_settings.grace_seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                for process in alive:
+                    process.wait(self.work.pod_settings.grace_seconds)
+        finally:
+            for process in alive:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
 
     def view(self, now: datetime) -> JobView:
         """The Job as the planner sees it."""

@@ -41,18 +41,19 @@ class LocalRun:
         """Run until the run has succeeded or stalled; `report` is called now and then, and when the status changes."""
         self._folder.mkdir(parents=True, exist_ok=True)
         reported = 0.0
-        try:
-            while True:
-                changed, acted = self.cycle(datetime.now(UTC))  # noqa: TID251 - the shell reads the clock
-                if changed or time.monotonic() - reported > REPORT_SECONDS:
-                    report(self)
-                    reported = time.monotonic()
-                if self.run.status.ended and not acted:
-                    return self.run
-                time.sleep(POLL_SECONDS)
-        finally:
-            for job in self._jobs.values():
-                job.stop()
+        while True:
+            changed, acted = self.cycle(datetime.now(UTC))  # noqa: TID251 - the shell reads the clock
+            if changed or time.monotonic() - reported > REPORT_SECONDS:
+                report(self)
+                reported = time.monotonic()
+            if self.run.status.ended and not acted:
+                return self.run
+            time.sleep(POLL_SECONDS)
+
+    def close(self) -> None:
+        """End what still runs."""
+        for job in self._jobs.values():
+            job.stop()
 
     def last_line(self, name: str) -> str:
         """The last line that the first pod of a Job has written."""
