@@ -47,5 +47,5 @@ demo: build/venv ## A real model teaches itself to judge, on a real cluster on t
 cluster-up: ## Start the embedded cluster and print its kubeconfig
 	@hack/cluster/packages.sh && hack/cluster/up.sh
 
-cluster-down: ## Stop it and leave nothing behind
+cluster-down: ## Stop it; images and objects stay for the next start
 	@hack/cluster/down.sh

@@ -64,7 +64,7 @@ class Reason(StrEnum):
 CONDITIONS: dict[ConditionType, str] = {
     ConditionType.ACCEPTED: "The manifest was read and makes sense.",
     ConditionType.PROGRESSING: "A stage is running or about to; the reason is the stage's state.",
-    ConditionType.SUCCEEDED: "The last iteration is evaluated (True), the run has stopped for good (False), or it is under way (Unknown).",
+    ConditionType.SUCCEEDED: "The last iteration is evaluated (True), somebody has to act first (False), or it is under way (Unknown).",
     ConditionType.STALLED: "Nothing more happens until somebody changes something; the message says who and what.",
     ConditionType.SUSPENDED: "`spec.suspend` is set and no pod of the run is left.",
 }
@@ -109,7 +109,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "The labelled pairs lack a column or a side, two rows share an id, or no pair can be learnt from.",
         "Correct the file; the message names column and row.",
     ),
-    Reason.BENCHMARK_NOT_FOUND: ("Nothing lies at the benchmark's URI.", "Correct the URI or upload the file."),
+    Reason.BENCHMARK_NOT_FOUND: (
+        "Nothing that may be read lies at the benchmark's URI.",
+        "Correct the URI, upload the file or grant access.",
+    ),
     Reason.BENCHMARK_INVALID: (
         "The benchmark lacks a column, or two rows share an id.",
         "Correct the file; the message names column and row.",

@@ -99,8 +99,8 @@ class Instructions(ApiModel):
     WildChat) or from and value (ShareGPT's); see chat for others. What follows the person's last turn is an answer and left out."""
     multi_turn: MultiTurn = MultiTurn.DROP
     """Conversations in which the person speaks more than once are left out (drop), shown up to the person's last turn (render) or cut
-    down to that turn (last). What stands before a single question, such as a system prompt, is shown by render alone. Source: release,
-    last."""
+    down to that turn (last). What stands before a single question, such as a system prompt, is shown by render alone. The
+    release uses last."""
     chat: Annotated[Chat | None, SINCE] = None
     """How conversations are written down. Absent means as OpenAI or ShareGPT do."""
     where: Annotated[list[Filter], Field(max_length=8), KeyedBy("column")] = []

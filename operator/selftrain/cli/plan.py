@@ -21,7 +21,7 @@ EXAMPLES = {"parameters": "70e9", "instructions": "20000", "labelled": "7000"}
 def plan(manifest: Path) -> str:
     """YAML of the run as it would be carried out. Planning it again gives the same."""
     filled = fill(read_run(manifest, None))
-    metadata = filled.metadata.model_dump(mode="json", include={"name", "namespace"})
+    metadata = filled.metadata.model_dump(mode="json", include={"name", "namespace"}, exclude_unset=True)
     spec = filled.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     body = {"apiVersion": filled.api_version, "kind": filled.kind, "metadata": metadata, "spec": spec}
     text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=140)

@@ -7,6 +7,10 @@ INTRODUCTION = """# Reasons
 A run speaks through five conditions, which `kubectl describe selftrainrun NAME` shows. Each has a reason and a message; the message
 names the field, file or pod that is meant. The reason of `Progressing` is the column STATUS of `kubectl get selftrainruns`.
 
+A stalled run goes on where it stopped: at once when a limit that it met is raised (`deadlines`, `retries`), and after a file, a model or a
+permission was mended, when `spec.suspend` is set to true and back to false. Most fields decide the result and cannot change in a run
+([which can](api.md)): where the advice is about one of the others, it is for the manifest of a new run.
+
 """
 
 

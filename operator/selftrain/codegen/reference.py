@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from selftrain.api.base import ApiModel
 from selftrain.api.recipes import PLACES, RECIPES
-from selftrain.api.v1alpha1 import FITTING, KIND, MUTABLE, NAME_LIMIT, WHERE_NOT_WHAT, SelfTrainRun
+from selftrain.api.v1alpha1 import FITTING, KIND, MUTABLE, NAME_LIMIT, RULES, WHERE_NOT_WHAT, SelfTrainRun
 
 Node = dict[str, Any]
 
@@ -37,7 +37,7 @@ def reference_page() -> str:
     bases = [base.__name__ for name in names for base in types[name].__mro__[1:] if base in types.values()]
     order = list(dict.fromkeys([*names, *bases]))
     schemas = {name: raw["$defs"].get(name) or types[name].model_json_schema(by_alias=True) for name in order}
-    return INTRODUCTION + _recipes() + "".join(_section(types[name], schemas[name], raw["$defs"]) for name in order)
+    return INTRODUCTION + _recipes() + _rules() + "".join(_section(types[name], schemas[name], raw["$defs"]) for name in order)
 
 
 def _recipes() -> str:
@@ -48,6 +48,11 @@ def _recipes() -> str:
         for name, block in PLACES.items()
     )
     return "\n## Recipes\n\nWhat `spec.recipe` chooses for fields that are left out. A field that is set wins.\n\n" + head + "".join(rows)
+
+
+def _rules() -> str:
+    """What is refused although each field is well formed."""
+    return "\n## Rules across fields\n\nA manifest that breaks one is refused.\n\n" + "".join(f"- {rule.message}\n" for rule in RULES)
 
 
 def _choice(value: Any) -> str:

@@ -18,7 +18,7 @@ STORE_RETRY = timedelta(seconds=30)
 RETRY_DELAY = timedelta(seconds=10)
 """Wait after the first failed attempt; doubled with each further one."""
 RETRY_DELAY_LIMIT = timedelta(minutes=5)
-AGAIN = "; then set spec.suspend to true and back to false to try again"
+AGAIN = "; once mended, set spec.suspend to true and back to false to try again; a mistake in the manifest needs a new run"
 
 
 def plan(run: SelfTrainRun, observed: Observed, now: datetime) -> Decision:
