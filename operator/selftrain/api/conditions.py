@@ -132,7 +132,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Nothing at first, it is retried; then check the network, or copy the files to the store.",
     ),
     Reason.STORE_UNAVAILABLE: ("The store did not answer.", "Nothing at first, it is retried; then check endpoint and network."),
-    Reason.STORE_CORRUPT: ("An object differs from what its manifest says.", "Restore the object, or start a new run."),
+    Reason.STORE_CORRUPT: (
+        "An object differs from what its manifest says, or a manifest is gone.",
+        "Restore the object, or start a new run.",
+    ),
     Reason.NO_PAIRS: (
         "No instruction gave a usable pair, or none is in the slice of an iteration.",
         "Look at the drop counts in the message; check the variation prompt and generate.maxTokens, or set judge.slices to fewer.",

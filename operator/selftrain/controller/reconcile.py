@@ -25,6 +25,7 @@ from selftrain.kube.observe import needs_pods, view_of
 from selftrain.planning.actions import Action, StartStage, StopStage
 from selftrain.planning.observed import Blame, Failure, JobState, JobView, Observed
 from selftrain.planning.plan import plan
+from selftrain.planning.summary import is_finished
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ class Reconciler:
             run = parse(body)
         except UserError as error:
             return await self._refuse(body, error, now)
+        if is_finished(run):
+            return None
         jobs = [job for job in await self.cluster.jobs(*key) if owner_uid(job) == run.metadata.uid]
         observed = await self._observe(run, jobs)
         decision = plan(run, observed, now)

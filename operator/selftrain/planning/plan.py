@@ -12,7 +12,7 @@ from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.planning.actions import Action, Decision, StartStage, StopStage
 from selftrain.planning.observed import Blame, Failure, JobState, JobView, Observed
 from selftrain.planning.steps import steps
-from selftrain.planning.summary import Outcome, Phase, Position, is_stalled, parse_time, status_of
+from selftrain.planning.summary import Outcome, Phase, Position, is_finished, is_stalled, parse_time, status_of
 
 STORE_RETRY = timedelta(seconds=30)
 RETRY_DELAY = timedelta(seconds=10)
@@ -23,9 +23,31 @@ AGAIN = "; once mended, set spec.suspend to true and back to false to try again;
 
 def plan(run: SelfTrainRun, observed: Observed, now: datetime) -> Decision:
     """What to do next and what to say about the run. Asked again with the same world, it gives the same answer."""
+    if is_finished(run):
+        return Decision((), run.status)
+    lost = _lost(run, observed)
+    if lost is not None:
+        observed = Observed(observed.jobs, problem=lost)
     position = _position(run, observed)
     outcome, actions, look_again = _decide(run, observed, position, now)
     return Decision(tuple(actions), status_of(run, observed, position, outcome, now), look_again)
+
+
+def _lost(run: SelfTrainRun, observed: Observed) -> Failure | None:
+    """A manifest that was there and is gone. Made again it would be another one than what later stages were made from."""
+    step = next((step for step in _finished_steps(run) if step not in observed.manifests), None)
+    if step is None or observed.problem is not None:
+        return None
+    message = f"{step}: its manifest is gone from the store; restore what was deleted, or start a new run"
+    return Failure(Blame.USER, Reason.STORE_CORRUPT, message)
+
+
+def _finished_steps(run: SelfTrainRun) -> tuple[Step, ...]:
+    """Steps whose manifests the status was made from."""
+    order, reported = steps(run.spec), _reported_step(run)
+    if run.status.completion_time is not None:  # more iterations may have been asked for since
+        return tuple(step for step in order if step.iteration <= (run.status.iteration or 0))
+    return order[: order.index(reported)] if reported in order else ()
 
 
 def _position(run: SelfTrainRun, observed: Observed) -> Position:

@@ -67,6 +67,12 @@ def is_stalled(status: Status) -> Condition | None:
     return next(stalled, None)
 
 
+def is_finished(run: SelfTrainRun) -> bool:
+    """Whether all that the spec asks for was seen to be done. It stays so, whatever becomes of the store."""
+    succeeded = any(c.type is ConditionType.SUCCEEDED and c.status == "True" for c in run.status.conditions)
+    return succeeded and run.status.observed_generation == run.metadata.generation
+
+
 def parse_time(text: str) -> datetime:
     """A Kubernetes timestamp."""
     return datetime.fromisoformat(text)

@@ -98,6 +98,8 @@ async def test_a_whole_run(world: World) -> None:
     assert started == ["1 generate", "1 judge", "1 select", "1 train"]
     assert world.cluster.condition("Succeeded")["status"] == "True"
     assert world.body["status"]["checkpoint"].endswith("/iteration-001/train/checkpoint/")
+    world.manifests.error = AssertionError("the store of a finished run is of no interest")
+    assert await world.look() is None
 
 
 async def test_a_job_of_an_earlier_run_of_the_same_name_is_not_ours(world: World) -> None:

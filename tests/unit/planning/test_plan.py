@@ -14,7 +14,7 @@ from selftrain.api.stages import Stage, Step
 from selftrain.api.status import ChosenBy, Strict
 from selftrain.planning.actions import StopStage
 from selftrain.planning.observed import Blame, Failure, JobState, JobView
-from selftrain.planning.steps import steps
+from selftrain.planning.steps import PAIRS_STEP, steps
 
 
 def test_a_run_starts_each_step_once_in_order() -> None:
@@ -299,6 +299,7 @@ def test_a_finished_run_does_not_run_late_while_its_store_cannot_be_read() -> No
     world = World(a_run(deadlines={"runSeconds": 1_000_000}))
     world.to_the_end()
     world.now += timedelta(days=30)
+    world.edit(ttlSecondsAfterFinished=600)
     world.cycle(NO_ANSWER)
     assert world.condition(ConditionType.PROGRESSING).reason is Reason.STORE_UNAVAILABLE
     world.cycle()
@@ -319,3 +320,36 @@ def test_status_is_bounded() -> None:
     world.to_the_end(limit=2000)
     assert len(world.run.status.iterations) == 10
     assert len(world.run.status.model_dump_json()) < 16_000
+
+
+def test_a_finished_run_stays_finished_whatever_becomes_of_its_store() -> None:
+    world = World(a_run())
+    world.to_the_end()
+    finished = world.run.status
+    world.manifests.clear()
+    for problem in (None, Failure(Blame.USER, Reason.STORE_NOT_FOUND, "no bucket")):
+        decision = world.look(problem)
+        assert (decision.actions, decision.status) == ((), finished)
+
+
+@pytest.mark.parametrize("lost", [PAIRS_STEP, Step(1, Stage.TRAIN)])
+@pytest.mark.parametrize("more", [False, True])
+def test_nothing_is_made_again_when_a_manifest_is_gone(lost: Step, more: bool) -> None:
+    world = World(a_run())
+    if more:
+        world.to_the_end()
+        world.edit(iterations=3)
+    else:
+        while Step(1, Stage.EVALUATE) not in world.manifests:
+            world.cycle()
+            world.advance()
+    world.cycle()
+    reported, kept = world.run.status, world.manifests.pop(lost)
+    decision = world.cycle()
+    assert decision.actions == ()
+    assert world.condition(ConditionType.STALLED).reason is Reason.STORE_CORRUPT
+    assert str(lost) in world.condition(ConditionType.STALLED).message
+    assert (world.run.status.stage, world.run.status.iterations) == (reported.stage, reported.iterations)
+    world.manifests[lost] = kept
+    world.to_the_end()
+    assert world.is_true(ConditionType.SUCCEEDED)
