@@ -16,6 +16,8 @@ from selftrain.api.records import Termination
 log = logging.getLogger(__name__)
 
 MESSAGE_LIMIT = 3000
+TERMINATION_BYTES = 4096
+"""The kubelet takes the last so many of a termination message, so a longer one would lose its beginning (Kubernetes, container API)."""
 TERMINATION_LOG = Path("/dev/termination-log")
 
 
@@ -74,7 +76,14 @@ def write_termination(words: Termination) -> None:
     chosen = os.environ.get("SELFTRAIN_TERMINATION")
     path = Path(chosen) if chosen else TERMINATION_LOG
     if chosen or path.exists():
-        path.write_text(words.model_dump_json(), encoding="utf-8")
+        path.write_bytes(_fitting(words))
+
+
+def _fitting(words: Termination) -> bytes:
+    """As JSON; what makes it too long is cut from the end of the message."""
+    while len(text := words.model_dump_json().encode()) > TERMINATION_BYTES:
+        words = words.model_copy(update={"message": words.message[: len(words.message) * 7 // 8]})
+    return text
 
 
 def end_with_parent() -> None:

@@ -28,16 +28,21 @@ def test_last_words(error: BaseException, code: ExitCode, kind: str, reason: Rea
     assert words.message
 
 
-def test_last_words_fit_into_a_termination_message() -> None:
-    _, words = last_words(UserError(Reason.NO_PAIRS, "x" * 10_000, "do"))
-    assert len(words.model_dump_json()) < 4096
-
-
 def test_the_termination_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELFTRAIN_TERMINATION", str(tmp_path / "words"))
     words = Termination(kind="user", reason=Reason.NO_PAIRS, message="none; do")
     write_termination(words)
     assert Termination.model_validate_json((tmp_path / "words").read_text()) == words
+
+
+@pytest.mark.parametrize("sign", ["x", "問", '"', "\0"])
+def test_the_termination_file_is_no_longer_than_the_kubelet_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
+    monkeypatch.setenv("SELFTRAIN_TERMINATION", str(tmp_path / "words"))
+    _, words = last_words(UserError(Reason.NO_PAIRS, sign * 10_000, "do"))
+    write_termination(words)
+    written = (tmp_path / "words").read_bytes()
+    assert 2500 < len(written) <= 4096
+    assert Termination.model_validate_json(written).message.startswith(sign * 500)
 
 
 def test_sigterm_ends_at_once_or_after_what_is_deferred() -> None:
