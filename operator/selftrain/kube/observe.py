@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from selftrain.api.conditions import Reason
+from selftrain.api.errors import ExitCode
 from selftrain.api.names import LABEL_ATTEMPT, LABEL_ITERATION, LABEL_STAGE
 from selftrain.api.records import Termination
 from selftrain.api.stages import Stage, Step
@@ -47,16 +48,15 @@ def view_of(job: Object, pods: Iterable[Object]) -> JobView:
 
 
 def state_of(job: Object) -> JobState:
-    """Training runs when all of its pods do; the pods of other stages need not wait for each other."""
+    """Training runs when all of its pods do; of other stages one is enough, since none waits for another."""
     if _condition(job, "Complete"):
         return JobState.SUCCEEDED
     if _condition(job, "Failed"):
         return JobState.FAILED
     status = job.get("status", {})
-    moving = status.get("ready", 0) + status.get("succeeded", 0)
-    together = job["metadata"]["labels"][LABEL_STAGE] == Stage.TRAIN
-    needed = job["spec"].get("parallelism", 1) if together else 1
-    return JobState.RUNNING if moving >= needed else JobState.PENDING
+    ready, pods = status.get("ready", 0), job["spec"].get("parallelism", 1)
+    one_is_enough = job["metadata"]["labels"][LABEL_STAGE] != Stage.TRAIN and ready > 0
+    return JobState.RUNNING if one_is_enough or ready + status.get("succeeded", 0) >= pods else JobState.PENDING
 
 
 def failure_of(job: Object, pods: Iterable[Object]) -> Failure:
@@ -89,22 +89,28 @@ def waiting_of(job: Object, pods: Iterable[Object]) -> str:
 
 
 def _pod_failure(pod: Object) -> Failure | None:
-    status = pod.get("status", {})
-    ended = _terminated(pod)
-    name = pod["metadata"]["name"]
+    status, ended, name = pod.get("status", {}), _terminated(pod), pod["metadata"]["name"]
     if status.get("phase") != "Failed":
         return None
     if ended.get("reason") == "OOMKilled":
         message = f"pod {name} ran out of memory; {OUT_OF_MEMORY_ADVICE}"
         return Failure(Blame.PLATFORM, Reason.OUT_OF_MEMORY, message)
+    said = _last_words(ended)
+    if said is not None and (said.kind == "user" or "reason" not in status):
+        return Failure(Blame.USER if said.kind == "user" else Blame.PLATFORM, said.reason, said.message)
+    if "reason" in status:
+        why = f"{status['reason']}: {status.get('message', '')}".rstrip(": ")
+        return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, f"pod {name} was ended by its node ({why})"[:MESSAGE_LIMIT])
+    code = f" with exit code {ended['exitCode']}" if "exitCode" in ended else ""
+    message = f"pod {name} ended{code} ({ended.get('reason', 'no reason given')}); read its log"
+    return Failure(Blame.USER if ended.get("exitCode") == ExitCode.USER else Blame.PLATFORM, Reason.STAGE_FAILED, message)
+
+
+def _last_words(ended: Object) -> Termination | None:
     try:
-        said = Termination.model_validate_json(ended.get("message", ""))
+        return Termination.model_validate_json(ended.get("message", ""))
     except ValidationError:
-        why = ended.get("reason") or status.get("reason") or "no reason given"
-        code = f" with exit code {ended['exitCode']}" if "exitCode" in ended else ""
-        message = f"pod {name} ended{code} ({why}); read its log"
-        return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, message)
-    return Failure(Blame.USER if said.kind == "user" else Blame.PLATFORM, said.reason, said.message)
+        return None
 
 
 def _pod_waiting(pod: Object) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from helpers.cluster import failed_pod, finish, pending_pod
 from selftrain.api.conditions import Reason
+from selftrain.api.errors import ExitCode
 from selftrain.api.records import Termination
 from selftrain.api.stages import Stage, Step
 from selftrain.kube.observe import needs_pods, view_of
@@ -30,7 +31,9 @@ def test_labels_say_what_a_job_is() -> None:
         (a_job(), JobState.PENDING),
         (a_job(active=2, ready=0), JobState.PENDING),
         (a_job(parallelism=4, active=4, ready=1), JobState.RUNNING),
-        (a_job(parallelism=4, active=1, ready=0, succeeded=3), JobState.RUNNING),
+        (a_job(parallelism=4, active=1, ready=0, succeeded=3), JobState.PENDING),
+        (a_job(parallelism=4, active=1, ready=1, succeeded=3), JobState.RUNNING),
+        (a_job(parallelism=4, ready=0, succeeded=4), JobState.RUNNING),
         (a_job(Stage.TRAIN, parallelism=2, active=2, ready=1), JobState.PENDING),
         (a_job(Stage.TRAIN, parallelism=2, active=2, ready=2), JobState.RUNNING),
         (a_job(conditions=[{"type": "Suspended", "status": "True"}]), JobState.PENDING),
@@ -85,9 +88,21 @@ def test_a_pod_without_words() -> None:
     assert "exit code 1" in found.message
 
 
+def test_what_a_mistaken_author_did_is_told_by_the_exit_code_if_words_are_lost() -> None:
+    assert failure([failed_pod("a", "not json", code=ExitCode.USER)]).blame is Blame.USER
+
+
 def test_an_evicted_pod_has_no_container_to_ask() -> None:
-    pod = {"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Failed", "reason": "Evicted"}}
-    assert "Evicted" in failure([pod]).message
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    pod = {"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}, "status": status}
+    assert failure([pod]).message == "pod a was ended by its node (Evicted: The node was low on resource: memory.)"
+
+
+@pytest.mark.parametrize(("kind", "told"), [("drained", "Evicted"), ("user", "no field 'x'")])
+def test_an_evicted_pod_was_not_asked_to_stop_for_its_own_sake(kind: str, told: str) -> None:
+    pod = failed_pod("a", words(kind, Reason.DRAINED, "no field 'x'"))
+    pod["status"]["reason"] = "Evicted"
+    assert told in failure([pod]).message
 
 
 def test_a_deadline_is_for_the_author_to_raise() -> None:
