@@ -49,8 +49,8 @@ class MemoryCluster:
     async def jobs(self, namespace: str, run: str) -> list[Object]:
         return [deepcopy(job) for job in self.all_jobs.values() if job["metadata"]["labels"]["selftrain.dev/run"] == run]
 
-    async def pods(self, namespace: str, job: str) -> list[Object]:
-        return deepcopy(self.all_pods.get(job, []))
+    async def pods(self, namespace: str, job_uid: str) -> list[Object]:
+        return deepcopy([pod for name, pods in self.all_pods.items() if self.all_jobs[name]["metadata"]["uid"] == job_uid for pod in pods])
 
     async def create_job(self, job: Mapping[str, Any]) -> None:
         name = job["metadata"]["name"]

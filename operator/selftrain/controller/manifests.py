@@ -88,6 +88,13 @@ class ManifestReader:
 
     def _read(self, run: SelfTrainRun) -> dict[Step, Manifest]:
         address, layout = _address(run.spec.store), _layout(run)
+        try:
+            return self._read_from(address, layout, run)
+        except UserError:
+            self._stores.drop(address)  # a client that once found no credentials looks for none again
+            raise
+
+    def _read_from(self, address: Address, layout: Layout, run: SelfTrainRun) -> dict[Step, Manifest]:
         found: dict[Step, Manifest] = {}
         for step in steps(run.spec):
             key = (address, layout.manifest(step))
@@ -129,6 +136,11 @@ class Recent(Generic[K, V]):
             if key in self._values:
                 self._values.move_to_end(key)
             return self._values.get(key)
+
+    def drop(self, key: K) -> None:
+        """Forget a value, if it is there."""
+        with self._lock:
+            self._values.pop(key, None)
 
     def keep(self, key: K, value: V) -> V:
         """Add a value and let the oldest go."""

@@ -19,7 +19,7 @@ from selftrain.api.status import Status
 from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.controller.refusal import blocked_status, refused_status, stored_status
 from selftrain.controller.work_queue import Key
-from selftrain.kube.client import Conflict, Invalid, Missing, Refused, owner_uid
+from selftrain.kube.client import ClusterError, Conflict, Invalid, Missing, owner_uid
 from selftrain.kube.jobs import Defaults, objects_of
 from selftrain.kube.observe import needs_pods, view_of
 from selftrain.planning.actions import Action, StartStage, StopStage
@@ -42,7 +42,7 @@ class RunCluster(Protocol):
 
     async def run(self, namespace: str, name: str) -> Object | None: ...
     async def jobs(self, namespace: str, run: str) -> list[Object]: ...
-    async def pods(self, namespace: str, job: str) -> list[Object]: ...
+    async def pods(self, namespace: str, job_uid: str) -> list[Object]: ...
     async def create_job(self, job: Mapping[str, Any]) -> None: ...
     async def apply_service(self, service: Mapping[str, Any]) -> None: ...
     async def delete_job(self, namespace: str, name: str, uid: str) -> None: ...
@@ -85,7 +85,7 @@ class Reconciler:
         except Invalid as error:
             fix = "correct the fields that the message is about (resources, tolerations, volumes), or ask for the policy to be changed"
             return await self._refuse(body, UserError(Reason.INVALID_SPEC, f"the API server takes no Job of this spec: {error}", fix), now)
-        except Refused as error:
+        except ClusterError as error:  # a quota, an admission webhook that is down
             blocked = blocked_status(run.status, run.metadata.generation, str(error), now)
             return now + BLOCKED_LOOK if blocked == run.status or await self._report(body, blocked) else now
         if decision.status != run.status and not await self._report(body, decision.status):
@@ -103,7 +103,7 @@ class Reconciler:
 
     async def _view(self, job: Object) -> JobView:
         meta = job["metadata"]
-        pods = await self.cluster.pods(meta["namespace"], meta["name"]) if needs_pods(job) else []
+        pods = await self.cluster.pods(meta["namespace"], meta["uid"]) if needs_pods(job) else []
         return view_of(job, pods)
 
     async def _act(self, run: SelfTrainRun, action: Action, uids: Mapping[str, str]) -> None:

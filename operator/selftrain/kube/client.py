@@ -89,9 +89,9 @@ class Cluster:
         items: list[Object] = answer["items"]
         return items
 
-    async def pods(self, namespace: str, job: str) -> list[Object]:
-        """Pods of a Job."""
-        answer = await self._call("GET", PODS.path(namespace), {"labelSelector": f"batch.kubernetes.io/job-name={job}"})
+    async def pods(self, namespace: str, job_uid: str) -> list[Object]:
+        """Pods of exactly this Job; those of an earlier one of the same name may still be going."""
+        answer = await self._call("GET", PODS.path(namespace), {"labelSelector": f"batch.kubernetes.io/controller-uid={job_uid}"})
         items: list[Object] = answer["items"]
         return items
 

@@ -114,6 +114,28 @@ async def until_it_answers(reader: ManifestReader, run: SelfTrainRun) -> None:
             await asyncio.sleep(0.001)
 
 
+async def test_credentials_that_were_missing_are_looked_for_again(store: CountingStore) -> None:
+    """As boto3 does: a client that found none at first never finds any."""
+    granted = False
+
+    class Client(CountingStore):
+        def __init__(self) -> None:
+            super().__init__(store.root)
+            self.has_credentials = granted
+
+        def read(self, key: str) -> bytes:
+            if not self.has_credentials:
+                raise UserError(Reason.STORE_ACCESS_DENIED, "no credentials", "give some")
+            return super().read(key)
+
+    reader = ManifestReader(lambda _: Client())
+    write(store, GENERATE)
+    with pytest.raises(UserError):
+        await reader.read(RUN)
+    granted = True
+    assert set(await reader.read(RUN)) == {GENERATE}
+
+
 async def test_a_store_that_hangs_is_asked_once_and_reported(monkeypatch: pytest.MonkeyPatch, store: CountingStore) -> None:
     answer, asked = threading.Event(), []
 

@@ -126,12 +126,13 @@ def refuse(world: World, error: ClusterError) -> None:
     world.cluster.create_job = create_job  # type: ignore[method-assign]
 
 
-async def test_a_job_that_may_not_be_created_is_told_once_and_tried_again(world: World) -> None:
+@pytest.mark.parametrize("error", [Refused("exceeded quota"), ClusterError("500 failed calling webhook")])
+async def test_a_job_that_is_not_created_is_told_once_and_tried_again(world: World, error: ClusterError) -> None:
     create = world.cluster.create_job
-    refuse(world, Refused("exceeded quota"))
+    refuse(world, error)
     await world.settle()
     assert world.cluster.writes == ["status"]
-    assert "exceeded quota" in world.cluster.condition("Progressing")["message"]
+    assert str(error) in world.cluster.condition("Progressing")["message"]
     again = await world.look()
     assert again == NOW + BLOCKED_LOOK
     world.cluster.create_job = create  # type: ignore[method-assign]
