@@ -235,6 +235,24 @@ def test_suspend_stops_and_resume_starts_the_next_attempt(bench: Bench) -> None:
         bench.until(lambda: bench.jobs() == [name_of(STEPS[0], attempt=2)])
 
 
+def test_a_resync_with_nothing_to_list_is_survived(bench: Bench) -> None:
+    bench.environment["SELFTRAIN_RESYNC_SECONDS"] = "10"
+    with bench.start():
+        bench.apply(suspend=True)
+        bench.until(lambda: any("/jobs?limit=500" in call["requestURI"] for call in bench.calls()), seconds=30)  # not kopf's list
+        bench.patch({"suspend": False})
+        bench.until_job(name_of(STEPS[0]))
+
+
+def test_a_namespace_that_is_gone_takes_no_other_along(bench: Bench) -> None:
+    bench.environment["SELFTRAIN_NAMESPACES"] = f"deleted,{bench.namespace}"
+    with bench.start() as replica:
+        bench.apply()
+        bench.until_job(name_of(STEPS[0]))
+        assert "namespace deleted is left alone" in bench.logs()
+        assert replica.process.poll() is None
+
+
 def test_a_missing_bucket_and_refused_keys_are_told_and_survived(bench: Bench) -> None:
     with bench.start():
         bench.apply("lost", store={"uri": "s3://no-such-bucket", "endpoint": bench.s3.endpoint})

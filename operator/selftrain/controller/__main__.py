@@ -17,7 +17,7 @@ from selftrain.controller.leader import Election, LeadershipLost
 from selftrain.controller.manifests import ManifestReader
 from selftrain.controller.reconcile import Reconciler
 from selftrain.controller.settings import Settings, SettingsError, read_settings
-from selftrain.controller.watch import Resync
+from selftrain.controller.watch import Resync, watchable
 from selftrain.controller.work_queue import Key, WorkQueue
 from selftrain.kube.client import Cluster, connect
 
@@ -71,15 +71,16 @@ async def _lead(settings: Settings, cluster: Cluster, election: Election, health
         return None if again is None else (again - _now()).total_seconds()
 
     queue = WorkQueue(look)
-    resync = Resync(cluster, settings.namespaces, queue.add)
+    namespaces = await watchable(cluster, settings.namespaces) or settings.namespaces
+    resync = Resync(cluster, namespaces, queue.add, set(settings.namespaces) - set(namespaces))
     health.watch(queue.stalled, resync.runs.stalled, resync.jobs.stalled)
     watching = kopf.operator(
         registry=registry(queue, resync),
         settings=kopf_settings(),
         standalone=True,
         identity=settings.identity,  # type: ignore[arg-type] # kopf would look up the user's name, which a pod has not
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
         stop_flag=stop,
     )
     await _first(watching, queue.run(settings.workers), resync.run(settings.resync_seconds), _hold(election))

@@ -8,13 +8,13 @@ only a restart of the process helps (kopf can lose a watch and go on without it)
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from selftrain.api.names import LABEL_MANAGED_BY, LABEL_RUN, MANAGED_BY
 from selftrain.controller.work_queue import Key
 from selftrain.kube.access import JOBS, RUNS, Resource
-from selftrain.kube.client import ClusterError
+from selftrain.kube.client import ClusterError, Missing, Refused
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,19 @@ class ListingCluster(Protocol):
     """What the resync needs of a cluster."""
 
     async def metadata(self, resource: Resource, namespace: str | None, selector: str = "") -> list[Object]: ...
+
+
+async def watchable(cluster: ListingCluster, namespaces: Iterable[str]) -> tuple[str, ...]:
+    """Those whose runs may be listed. kopf ends at one that may not: a namespace takes its Role along when it is deleted."""
+    found: list[str] = []
+    for namespace in namespaces:
+        try:
+            await cluster.metadata(RUNS, namespace)
+        except (Missing, Refused) as error:
+            log.warning("namespace %s is left alone until its runs may be listed: %s", namespace, error)
+        else:
+            found.append(namespace)
+    return tuple(found)
 
 
 class Watch:
@@ -55,21 +68,27 @@ class Watch:
 
 
 class Resync:
-    """Lists everything now and then."""
+    """Lists everything now and then. `left_alone` are namespaces that are not watched, but would be if they could."""
 
-    def __init__(self, cluster: ListingCluster, namespaces: tuple[str, ...], add: Callable[[Key], None]) -> None:
+    def __init__(
+        self, cluster: ListingCluster, namespaces: tuple[str, ...], add: Callable[[Key], None], left_alone: Collection[str] = ()
+    ) -> None:
         self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._add = add
+        self._left_alone = left_alone
         self.runs = Watch(RUNS)
         self.jobs = Watch(JOBS)
 
     async def run(self, seconds: float) -> None:
-        """List for ever. The pauses vary, so that replicas of several clusters do not march in step."""
+        """List until there is more to watch. The pauses vary, so that replicas of several clusters do not march in step."""
         while True:
             await asyncio.sleep(seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, keeps no secret
             try:
                 await self.once()
+                if await watchable(self._cluster, self._left_alone):
+                    log.info("more namespaces can be watched; starting anew")
+                    return
             except ClusterError as error:
                 log.warning("resync: %s", error)
 

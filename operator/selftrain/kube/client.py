@@ -78,7 +78,7 @@ class Cluster:
         query = {"limit": str(PAGE), "labelSelector": selector}
         while True:
             page = await self._call("GET", resource.path(namespace), query, accept=METADATA_ONLY)
-            found += [item["metadata"] for item in page["items"]]
+            found += [item["metadata"] for item in _items(page)]
             if not page["metadata"].get("continue"):
                 return found
             query["continue"] = page["metadata"]["continue"]
@@ -86,14 +86,12 @@ class Cluster:
     async def jobs(self, namespace: str, run: str) -> list[Object]:
         """All Jobs that carry the run's label."""
         answer = await self._call("GET", JOBS.path(namespace), {"labelSelector": f"{LABEL_RUN}={run}"})
-        items: list[Object] = answer["items"]
-        return items
+        return _items(answer)
 
     async def pods(self, namespace: str, job_uid: str) -> list[Object]:
         """Pods of exactly this Job; those of an earlier one of the same name may still be going."""
         answer = await self._call("GET", PODS.path(namespace), {"labelSelector": f"batch.kubernetes.io/controller-uid={job_uid}"})
-        items: list[Object] = answer["items"]
-        return items
+        return _items(answer)
 
     async def create_job(self, job: Mapping[str, Any]) -> None:
         """Create a Job; nothing happens if it exists.
@@ -172,6 +170,11 @@ class Cluster:
             raise _error(response.status, f"{method} {path}", data)
         answer: Object = json.loads(data)
         return answer
+
+
+def _items(answer: Object) -> list[Object]:
+    """Of a list; an empty one may be null, as that of metadata alone is."""
+    return answer["items"] or []
 
 
 def owner_uid(item: Mapping[str, Any]) -> str | None:

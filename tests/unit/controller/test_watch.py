@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from selftrain.controller.watch import Resync, Watch
+from selftrain.controller.watch import Resync, Watch, watchable
 from selftrain.controller.work_queue import Key
 from selftrain.kube.access import JOBS, RUNS, Resource
+from selftrain.kube.client import Refused
 
 
 def meta(uid: str, version: int) -> dict[str, Any]:
@@ -75,9 +76,12 @@ def test_deleted_objects_are_forgotten() -> None:
 class Lists:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
+        self.forbidden: set[str | None] = set()
 
     async def metadata(self, resource: Resource, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:
         self.asked.append((resource.plural, namespace))
+        if namespace in self.forbidden:
+            raise Refused
         return [meta("a", 1), meta("b", 1)] if resource is RUNS else []
 
 
@@ -93,3 +97,16 @@ async def test_a_namespaced_operator_lists_its_namespaces_only() -> None:
     lists = Lists()
     await Resync(lists, ("x", "y"), lambda _: None).once()
     assert {place for _, place in lists.asked} == {"x", "y"}
+
+
+async def test_a_namespace_that_is_gone_is_left_alone_until_it_is_back() -> None:
+    lists, added = Lists(), list[Key]()
+    lists.forbidden = {"y"}
+    assert await watchable(lists, ("x", "y")) == ("x",)
+
+    def add(key: Key) -> None:
+        added.append(key)
+        lists.forbidden = set() if len(added) > 4 else lists.forbidden
+
+    await Resync(lists, ("x",), add, {"y"}).run(0)
+    assert len(added) > 4  # it went on while the namespace was away, and ended when it was back
