@@ -23,7 +23,7 @@ from selftrain.api.v1alpha1 import WHERE_NOT_WHAT
 from selftrain.storage.digests import canonical_json, digest, file_digest
 from selftrain.storage.protocol import ObjectNotFound, ObjectStore
 
-RULES = {Stage.GENERATE: 2, Stage.SELECT: 2, Stage.TRAIN: 2, Stage.EVALUATE: 2}
+RULES = {Stage.GENERATE: 3, Stage.JUDGE: 2, Stage.SELECT: 2, Stage.TRAIN: 3, Stage.EVALUATE: 3}
 """Counted up whenever a stage makes something else of the same inputs. Then what another version began is neither gone on with nor
 adopted. Stages that are not here make what they always made."""
 READERS = 8

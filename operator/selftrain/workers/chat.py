@@ -8,6 +8,7 @@ A model that can think first or answer at once is asked to answer at once (docs/
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +22,9 @@ Message = Mapping[str, str]
 """One turn of a chat: role and content."""
 AT_ONCE = {"enable_thinking": False}
 """Given to every template; those of models that cannot choose ignore it. Sources: the model cards of Qwen3, GLM-4.5 and SmolLM3."""
+ONE_DAY = {"strftime_now": datetime(2024, 7, 26, tzinfo=UTC).strftime}
+"""Given to every template: one that tells the model today's date (Llama 3.2, SmolLM3) tells this one, which Llama's own falls back to. Else
+a prompt would be another one tomorrow, and a stage that goes on after midnight, or a judge scored then, of other prompts."""
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -61,8 +65,9 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    """Text of a completion, special tokens left out."""
-    text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    """Text of a completion, without special tokens and the one that ends the turn, which need not be special."""
+    told = ids[:-1] if ids and ids[-1] == end_of_turn(tokenizer) else ids
+    text = tokenizer.decode(list(told), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     assert isinstance(text, str)  # noqa: S101 - one sequence gives one text; the signature also covers batches
     return text
 
@@ -73,7 +78,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], ans
     marks = [f"\ue000{number}\ue001" for number in range(len(turns))]
     masked = [{"role": turn["role"], "content": mark} for turn, mark in zip(turns, marks, strict=True)]
     try:
-        text = tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=answer is None, **AT_ONCE)
+        text = tokenizer.apply_chat_template(masked, tokenize=False, add_generation_prompt=answer is None, **AT_ONCE, **ONE_DAY)
     except TemplateError as error:
         message = f"the model's chat template does not take these messages: {error}"
         raise UserError(Reason.MODEL_UNUSABLE, message, "choose another model, or a prompt without a system message") from error
@@ -118,9 +123,12 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 @lru_cache(maxsize=4)
 def _control_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Tokens that only the template may use: all special ones, and added ones that it spells (`<tool_call>`)."""
+    """Tokens that only the template may use: all special ones, and added ones that it spells (`<tool_call>`).
+
+    White space is nobody's structure: Gemma has a token for each number of newlines, and its template has newlines.
+    """
     template = str(tokenizer.chat_template)
-    spelled = {i for i, token in tokenizer.added_tokens_decoder.items() if token.content in template}
+    spelled = {i for i, token in tokenizer.added_tokens_decoder.items() if token.content.strip() and token.content in template}
     return (_special_ids(tokenizer) | spelled) - {tokenizer.unk_token_id}
 
 

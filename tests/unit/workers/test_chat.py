@@ -77,6 +77,11 @@ def llama_without() -> PreTrainedTokenizerFast:
     return llama(LLAMA.replace("{{ bos_token }}", ""))
 
 
+def gemma() -> PreTrainedTokenizerFast:
+    """Like Gemma, which has tokens for several newlines, not special, and newlines in its template."""
+    return byte_level(CHATML, ["<|im_start|>", "<|im_end|>"], ("\n", "\n\n"), eos_token="<|im_end|>")
+
+
 def word_level() -> PreTrainedTokenizerFast:
     """Control tokens are words of the vocabulary, which splitting special tokens does not help against."""
     words = ["<unk>", "<|im_start|>", "<|im_end|>", "user", "assistant", *"abcdefghijklmnopqrstuvwxyz"]
@@ -118,8 +123,9 @@ def test_contents_never_become_control_tokens(make: Callable[[], PreTrainedToken
     holds()
 
 
-@pytest.mark.parametrize("make", [chatml, bos_is_turn, thinking, choosing, llama, llama_without])
+@pytest.mark.parametrize("make", [chatml, bos_is_turn, thinking, choosing, llama, llama_without, gemma])
 @given(text=hostile)
+@example("1. a\n2. b\n\nDone.")
 def test_contents_are_kept(make: Callable[[], PreTrainedTokenizerFast], text: str) -> None:
     tokenizer = make()
     ids = encode(tokenizer, [{"role": "user", "content": text}])
@@ -188,6 +194,13 @@ def test_a_turn_that_ends_with_a_token_that_is_not_special_ends_once() -> None:
     tokenizer = byte_level(CHATML.replace("<|im_end|>", "<end>"), ["<|im_start|>"], ("<end>",))
     _, completion = encode_example(tokenizer, [{"role": "user", "content": "abc"}], "abc<end>")
     assert control(tokenizer, completion) == completion[-1:] == [end_of_turn(tokenizer)]
+    assert decode(tokenizer, completion) == "abc<end>"
+    assert decode(tokenizer, completion[-1:]) == ""
+
+
+def test_a_prompt_is_the_same_on_every_day() -> None:
+    tokenizer = byte_level("{{ strftime_now('%d %b %Y') }}" + CHATML, ["<|im_start|>", "<|im_end|>"], eos_token="<|im_end|>")
+    assert decode(tokenizer, encode(tokenizer, [{"role": "user", "content": "abc"}])).startswith("26 Jul 2024")
 
 
 def test_completions_are_decoded_without_special_tokens() -> None:
