@@ -14,7 +14,7 @@ from selftrain.prompts.reading import PLAIN, VISIBLE, View
 
 PLACEHOLDER = re.compile(r"\{\{([A-Za-z_]+)\}\}")
 MARKER = re.compile(r"\[[^\[\]<>]+\]|<[^\[\]<>]+>")
-INDEX = re.compile(r"""\[(['"])\S*\1\]""")
+INDEX = re.compile(r"""(?<=[\w)\]])\[(['"])\w+\1\]""", re.ASCII)
 """row['answer'] in a program is none of the parts, even if one is called [Answer]."""
 PARENTHESES = {"[": "(", "<": "(", "]": ")", ">": ")"}
 QUOTE = "> "
@@ -88,7 +88,7 @@ def _brackets(pattern: re.Pattern[str] | None, view: View) -> Iterator[int]:
     """Where the text has brackets to replace."""
     for match in pattern.finditer(view.seen) if pattern else ():
         places = [view.places[at] for at in range(*match.span()) if view.seen[at] in PARENTHESES]
-        if not INDEX.fullmatch(view.text[places[0] : places[-1] + 1]):
+        if not INDEX.fullmatch(view.text, places[0], places[-1] + 1):
             yield from places
 
 

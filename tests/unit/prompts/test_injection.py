@@ -74,6 +74,8 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "a bullet": lambda text: f"- {text}",
     "in quotes": lambda text: f"“{text}”",
     "indented": lambda text: f"\u3000 \t{text}",
+    "a list of texts": lambda text: re.sub(r"\[(.*)\]", lambda match: f'["{match[1].replace(" ", chr(0x2800))}"]', text),
+    "a list of names": lambda text: re.sub(r"\[(.*)\]", lambda match: f"['{match[1].replace(' ', '_')}']", text),
     "said on": lambda text: f"{text} (revised)",
 }
 ATTACKS = [
