@@ -163,7 +163,7 @@ class Select(PodSettings):
     """Keeps one correct judgment an ordered pair, drawn at random, and balances the verdicts A and B (paper).
 
     A correct judgment that judge.maxTokens cut off is not kept and counted as truncated: who learns it learns to go on after the verdict.
-    The released code keeps it. For DPO it is no worse judgment either, while a wrong one or one without a verdict is, cut off or not.
+    The released code keeps it. For DPO a worse judgment is a wrong one or one without a verdict, and none that was cut off either.
     """
 
     minimum_pass_rate: Share | None = None

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from math import inf
 from pathlib import Path
 
 from selftrain.api.errors import SelfTrainError
@@ -16,8 +17,8 @@ from selftrain.method.estimate import GPUS, Assumptions
 
 EXTRAS = ("local", "select")
 """Commands that need more than the rest: the extra of the same name."""
-INTERRUPTED = 128 + signal.SIGINT
-"""The exit code that shells give a command ended by Ctrl-C."""
+INTERRUPTED, UNREAD = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""The exit codes that shells give a command ended by Ctrl-C, and one whose output nobody reads to its end, as before `| head`."""
 ASSUMED = tuple(field.name for field in fields(Assumptions))
 
 
@@ -66,7 +67,11 @@ def _assumption(text: str) -> tuple[str, float]:
     if name.partition(".")[0] not in ASSUMED:
         message = f"{name} is none of {', '.join(ASSUMED)}"
         raise argparse.ArgumentTypeError(message)
-    return name, float(number)
+    value = float(number)
+    if not (0 < value < inf):
+        message = f"{name} of {number}: give a number above 0, or leave it out"
+        raise argparse.ArgumentTypeError(message)
+    return name, value
 
 
 def _add_score(score: argparse.ArgumentParser) -> None:
@@ -165,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Errors meant for people are one line on stderr; exit code 2 says the input was wrong."""
     try:
         return _main(arguments)
+    except BrokenPipeError:
+        return UNREAD
     finally:
         _flush()
 

@@ -82,4 +82,4 @@ def bad(message: str, fix: str = FIX) -> UserError:
 
 def say(content: object) -> None:
     """One JSON document on standard output, in ASCII, which every terminal and locale can write."""
-    print(json.dumps(content))
+    print(json.dumps(content, allow_nan=False))

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +179,16 @@ def test_a_number_and_its_text_name_the_same_item(tmp_path: Path, capsys: pytest
 def test_a_reader_may_leave_early(tmp_path: Path) -> None:
     """Whether standard output is written at each line or at the end, as it is to a pipe."""
     (tmp_path / "texts").write_text('{"text": "[[A]]"}\n' * 20_000)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    for command, said in (
-        (f"parse < {tmp_path / 'texts'} | head -1", '{"verdict": "A"}\n'),
-        (f"score pairs {write(tmp_path / 'rows', SCORED['pairs'][0])} | (exec 0<&-)", ""),
-        ("--help | (exec 0<&-)", ""),
+    for unbuffered, (command, said) in product(
+        ("", "1"),
+        (
+            (f"parse < {tmp_path / 'texts'} | head -1", '{"verdict": "A"}\n'),
+            (f"score pairs {write(tmp_path / 'rows', SCORED['pairs'][0])} | (exec 0<&-)", ""),
+            ("--help | (exec 0<&-)", ""),
+        ),
     ):
         line = f"{sys.executable} -m selftrain.cli {command}"
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
         done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
         assert (done.stdout, done.stderr) == (said, ""), command
 

@@ -84,6 +84,14 @@ def test_an_estimate_needs_sizes(capsys: pytest.CaptureFixture[str], options: li
     assert f"how many {missing} there are; give --assume " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("size", ["nan", "inf", "1e400", "-1", "0"])
+def test_an_assumption_is_a_number_above_0(capsys: pytest.CaptureFixture[str], size: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", str(GOOD[0]), "--estimate", "--assume", f"parameters={size}"])
+    assert ended.value.code == 2
+    assert f"parameters of {size}: give a number above 0" in capsys.readouterr().err
+
+
 def test_labelled_pairs_alone_need_no_instructions(capsys: pytest.CaptureFixture[str]) -> None:
     path = ROOT / "examples" / "ablations" / "labelled.yaml"
     assert main(["plan", str(path), "--estimate", "--assume", "parameters=8e9"]) == 2

@@ -140,6 +140,14 @@ def test_ratings_share_a_first_place(ratings: list[float], worth: float) -> None
     assert rewardbench2.rated(ratings) == pytest.approx(worth)
 
 
+def test_ratings_beyond_a_float_are_still_scored() -> None:
+    """As in the official code, which takes the distance of infinities for 0."""
+    pair = [Tied("1", reference=True, correct=1, ratings=[9, 2]), Tied("1", reference=False, correct=2, ratings=[1e308, -1e308, 1e308])]
+    score = rewardbench2.score_ties(pair)
+    assert score is not None
+    assert score.value == pytest.approx(0.30)
+
+
 def test_ties_by_hand() -> None:
     items = [
         Tied("1", reference=True, correct=1, ratings=[9, 4, 3]),  # accurate, 5 over the wrong ones

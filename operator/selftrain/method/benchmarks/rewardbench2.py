@@ -6,7 +6,7 @@ Source: scripts/run_generative_v2.py and process_single_model in rewardbench/uti
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from math import copysign, tanh
+from math import copysign, isnan, tanh
 from typing import NamedTuple
 
 from selftrain.method.benchmarks.score import Score, Scored, mean, over, short, weighted
@@ -136,9 +136,10 @@ def _narrower(reference: Margins, tied: Margins) -> tuple[float, float]:
 
 
 def _clearness(over_wrong: float, between_correct: float) -> float:
-    """Within -1 and 1. Without a distance between correct answers it is the sign of the other one."""
+    """Within -1 and 1. Without a distance between correct answers it is the sign of the other one; 0 where both are beyond a float."""
     if between_correct:
-        return tanh(over_wrong / between_correct - 1)
+        clear = tanh(over_wrong / between_correct - 1)
+        return 0.0 if isnan(clear) else clear
     return copysign(1.0, over_wrong) if over_wrong else 0.0
 
 
