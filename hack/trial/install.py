@@ -1,6 +1,7 @@
 """Install the chart with its trial S3 server, prepare a namespace for runs, and reach the server from this machine."""
 
 import base64
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import boto3
 
 from trial.cluster import ROOT, Cluster, ClusterError
 
-SYSTEM = "selftrain-system"
+RELEASE, SYSTEM = "selftrain", "selftrain-system"
 SERVICE = "selftrain-s3"
 SECRET = "store"  # noqa: S105 - the name of a Secret
 BUCKET = "selftrain"
@@ -22,17 +23,27 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 def install(cluster: Cluster, images: dict[str, str], namespace: str) -> None:
     """Install or upgrade the operator and the S3 server, and make `namespace` ready for runs."""
+    refuse_foreign(cluster)
     cluster.apply(*(_namespace(name) for name in (SYSTEM, namespace)))
     key = _existing_key(cluster) or secrets.token_hex(20)
     values = {**{f"images.{_value(name)}": reference for name, reference in images.items()}, "s3.secretKey": key}
     flags = [part for name, value in values.items() for part in ("--set-string", f"{name}={value}")]
     cluster.helm(
-        "upgrade", "--install", "selftrain", str(ROOT / "charts" / "selftrain"), "--namespace", SYSTEM,
+        "upgrade", "--install", RELEASE, str(ROOT / "charts" / "selftrain"), "--namespace", SYSTEM,
         "--set", "s3.enabled=true", "--set", f"namespaces={{{namespace}}}", *flags, "--wait", "--timeout", "180s",
     )  # fmt: skip
     data = cluster.get("-n", SYSTEM, "secret", SERVICE)["data"]
     chosen = {name: data[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": namespace}, "data": chosen})
+
+
+def refuse_foreign(cluster: Cluster) -> None:
+    """Raise `ClusterError` if there is a release with other values than a trial's: an upgrade would put its own in their place."""
+    if RELEASE in cluster.helm("list", "--namespace", SYSTEM, "--short").split():
+        values = json.loads(cluster.helm("get", "values", RELEASE, "--namespace", SYSTEM, "--output", "json")) or {}
+        if not values.get("s3", {}).get("enabled"):
+            message = f"selftrain is installed in {SYSTEM} already, and not by a demo; use another cluster, or uninstall it there first"
+            raise ClusterError(message)
 
 
 @contextmanager
