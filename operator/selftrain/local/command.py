@@ -6,6 +6,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from selftrain.api.conditions import Reason
+from selftrain.api.errors import UserError
 from selftrain.local.loop import LocalRun
 from selftrain.local.manifest import read_run
 from selftrain.planning.summary import is_stalled
@@ -20,6 +22,8 @@ STOPPING = "selftrain: stopping after the shards under way, or at once if interr
 def local(manifest: Path, store_uri: str | None, work: Path, summary_path: Path | None) -> int:
     """Run `manifest` on this machine. Returns 0 when the run succeeded, 1 when it stalled. Interrupted, it ends its processes first."""
     run = read_run(manifest, store_uri)
+    if run.spec.suspend:
+        raise UserError(Reason.INVALID_SPEC, "spec.suspend is true, so there is nothing to do", "set it to false, or leave it out")
     store = open_store(run.spec.store)
     begun = time.monotonic()
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from selftrain.workers.selection import Rules, names_of, open_database, select
 from selftrain.workers.shards import Made, Row, ShardedStage, digests
 
 ROWS = 256
-DEALT = 1024
-"""Examples put in order at once."""
+DEALT, FILES = 1024, 256
+"""Examples put in order at once; more only where they would need more files than may be open."""
 
 # Joins of texts with the few narrow rows that were kept; the second table is the one that is hashed.
 COMPLETIONS = """
@@ -73,6 +74,10 @@ def require_selection(counts: dict[str, int], drops: dict[Drop, int]) -> None:
     """Stop a run that has nothing to train on. What was judged stays."""
     if counts["kept"]:
         return
+    if not counts["judgments"]:
+        message = "there are no judgments: the drops of judge's manifest say why, for example prompts that do not fit into the context"
+        fix = "lower judge.maxTokens or generate.maxTokens, or raise judge.maxModelLength, in a new run"
+        raise UserError(Reason.NOTHING_SELECTED, message, fix)
     reasons = ", ".join(f"{count} {reason}" for reason, count in drops.items())
     if counts["judgments"] == drops.get(Drop.UNPARSED, 0):
         message = f"none of {counts['judgments']} judgments says [[A]] or [[B]], and one of them only"
@@ -93,13 +98,14 @@ def training_set(
     """
     [(kept, contrasts)] = database.execute("SELECT count(*), count(rejected) FROM kept").fetchall()
     queries = [(COMPLETIONS, judgments), (QUESTIONS, pairs), *([(REJECTED, judgments)] if contrasts else [])]
-    files = [judgments[0].parent / f"dealt-{number}" for number in range(1 + kept // DEALT)]
+    share = max(DEALT, ceil(kept / FILES))
+    files = [judgments[0].parent / f"dealt-{number}" for number in range(ceil(kept / share))]
     with ExitStack() as stack:
         hands = [stack.enter_context(path.open("w", encoding="utf-8")) for path in files]
         for query, parts in queries:
             for batch in database.sql(query, params={"parts": names_of(parts)}).to_arrow_reader(ROWS):
                 for row in batch.to_pylist():
-                    print(json.dumps(row), file=hands[row["place"] // DEALT])
+                    print(json.dumps(row), file=hands[row["place"] // share])
     for path in files:
         yield from _examples(path, template)
 

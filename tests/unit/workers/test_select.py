@@ -269,6 +269,21 @@ def test_every_right_judgment_can_be_drawn(tmp_path: Path) -> None:
     assert [row["pair_id"] for row in kept] != sorted(row["pair_id"] for row in kept), "shuffled"
 
 
+def test_more_examples_than_files_may_be_open_are_put_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    even: Verdicts = {(pair, order): [order[0]] * 4 for pair in range(10) for order in ("AB", "BA")}
+    expected = selected(tmp_path / "one", judgments(even))[2]
+    monkeypatch.setattr(select, "DEALT", 2)
+    monkeypatch.setattr(select, "FILES", 3)
+    assert selected(tmp_path / "three", judgments(even))[2] == expected
+    assert len(list((tmp_path / "three").rglob("dealt-*"))) == 3
+
+
+def test_no_judgments_are_not_blamed_on_what_they_say() -> None:
+    with pytest.raises(UserError, match="there are no judgments") as error:
+        select.require_selection({"judgments": 0, "kept": 0}, {})
+    assert error.value.reason is Reason.NOTHING_SELECTED
+
+
 def test_seeds_draw_differently(tmp_path: Path) -> None:
     even: Verdicts = {(pair, order): [order[0]] * 4 for pair in range(10) for order in ("AB", "BA")}
     draws = [selected(tmp_path / str(seed), judgments(even), seed=seed)[2] for seed in (1, 2)]
