@@ -14,10 +14,11 @@ from trial.cluster import ROOT
 
 from selftrain.local.command import local
 from selftrain.local.manifest import read_run
+from selftrain.planning.steps import PAIRS_STEP
 from selftrain.storage.open import open_store
 from study.experiments import Experiment, experiments
 from study.plots import accuracy, held_out_lookups, training_lookups
-from study.record import finished, read_records, record_of, relabelled
+from study.record import Reader, finished, read_records, record_of, relabelled
 from study.results import page, rows
 from study.worlds import prepare, truths, write
 
@@ -41,7 +42,7 @@ def carry_out(experiment: Experiment, out: Path) -> None:
     store = open_store(run.spec.store)
     record = record_of(experiment, run, store, json.loads(summary.read_text()))
     if experiment.run in {other.source for other in experiments()}:
-        write(pairs_of(experiment.run), relabelled(run, store, truths(experiment.family)))
+        write(pairs_of(experiment.run), relabelled(Reader(run, store).rows(PAIRS_STEP), truths(experiment.family)))
     (RECORDS / f"{experiment.run}.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -154,9 +154,9 @@ def rules_by(answer: str, pair: Row, order: str, trace: str) -> bool:
     return trace.split("\n")[1:3] == expected
 
 
-def relabelled(run: SelfTrainRun, store: ObjectStore, truth: dict[str, str]) -> Iterator[Row]:
-    """The pairs of a run that have a true and a wrong answer, the true one as the chosen, in the layout of labelled pairs."""
-    for pair in Reader(run, store).rows(PAIRS_STEP):
+def relabelled(pairs: Iterable[Row], truth: dict[str, str]) -> Iterator[Row]:
+    """The pairs that have a true and a wrong answer, the true one as the chosen, in the layout of labelled pairs."""
+    for pair in pairs:
         sides = [pair["chosen"], pair["rejected"]]
         right, wrong = ([side for side in sides if side and (side == truth[pair["instruction"]]) is wanted] for wanted in (True, False))
         if right and wrong:

@@ -37,6 +37,23 @@ def test_the_release_learns_from_several_contrasts_a_prompt() -> None:
     assert spec(recipe="release", select={"contrasts": 2}).resolved.contrasts == 2
 
 
+def test_what_the_paper_and_the_release_say_is_what_a_bare_manifest_does() -> None:
+    """Sources: the paper, sections 4.1 and 5; the released model's configuration."""
+    paper, release = spec(), spec(recipe="release")
+    assert (paper.iterations, paper.judge.samples, paper.evaluate.majority_of) == (5, 15, 32)
+    assert list(paper.resolved.negatives) == [NegativeKind.VARIATION]
+    assert (paper.resolved.objective, paper.resolved.start) == ("sft", "seed")
+    assert [release.resolved.objective_of(iteration) for iteration in (1, 2, 3)] == ["sft", "dpo", "dpo"]
+    assert (release.train.dpo_beta, release.train.dpo_nll_scale, release.resolved.start) == ("0.1", "1.5", "previous")
+
+
+def test_improved_mixes_near_misses_with_variations_and_goes_on() -> None:
+    """The choices that the study's numbers are of (docs/results)."""
+    improved = spec(recipe="improved").resolved
+    assert improved.negatives == {"variation": 4, "disagreement": 1, "error": 1, "final-answer": 1, "constraint": 1}
+    assert (improved.require_mirror, improved.start, improved.objective, improved.answers) == (True, "previous", "sft", 5)
+
+
 def test_own_fields_win() -> None:
     own = spec(
         recipe="improved", generate={"answers": 3, "negatives": [{"kind": "disagreement", "weight": 2}]}, select={"requireMirror": False}

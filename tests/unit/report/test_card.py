@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Official, Tally
+from selftrain.api.records import VALIDATION, BenchmarkResult, Manifest, Official, Overlap, Tally
 from selftrain.api.stages import Stage, Step
 from selftrain.api.v1alpha1 import Spec
 from selftrain.report.card import Subject, card, metadata
@@ -60,6 +60,25 @@ def test_a_benchmarks_own_score_comes_with_its_parts_and_what_is_told_beside_it(
     assert "missing" in text
     assert "missing" not in own_score(told.model_copy(update={"complete": True}))
     assert "| overall | - |  |" in own_score(Official(overall=None, parts={})), "as told by runs of earlier versions"
+
+
+def test_a_benchmark_comes_with_what_it_is_to_be_compared_with() -> None:
+    measured, step = subject({1: 41}), Step(1, Stage.EVALUATE)
+    told = BenchmarkResult(
+        benchmark="held-out", votes=1, overall=Tally(correct=30, total=40), always_a=Tally(correct=20, total=40),
+        longer_wins=Tally(correct=12, total=40), overlap=Overlap(pairs=20, instructions=3, answers=5),
+    )  # fmt: skip
+    manifests = {**measured.manifests, step: manifest_of(step, results=[told])}
+    paired, voted = ({"held-out": {"wins": wins, "losses": 1, "p": 0.25}} for wins in (7, 8))
+    text = card(replace(measured, manifests=manifests, paired=paired, paired_with_votes=voted))
+    assert "| random, expected | 20 of 40 |" in text
+    assert "| always A | 20 of 40 |" in text
+    assert "| the longer answer | 12 of 40 |" in text
+    assert "| iteration 1 | 30 of 40 |" in text
+    assert "Against the seed, item by item: better on 7, worse on 1, p = 0.25" in text
+    assert "Against the seed's votes, item by item: better on 8, worse on 1" in text
+    assert "the instructions of 3 of 20" in text
+    assert "answers of 5 of 20" in text
 
 
 def test_a_judge_that_nobody_measured_has_a_card_without_results() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from study.experiments import Experiment, experiments, given, merged
 from study.plots import accuracy, held_out_lookups, training_lookups
-from study.record import finished, held_out, labels, made_from, rules_by, traces
+from study.record import finished, held_out, labels, made_from, relabelled, rules_by, traces
 from study.results import KINDS, costs, held_out_traces, rows, scores, votes
 from study.worlds import require_skill
 
@@ -26,6 +26,15 @@ def test_labels_are_counted_by_kind():
         "disagreement": {"pairs": 1, "chosen true": 1, "rejected true": 0},
         "variation": {"pairs": 1, "chosen true": 0, "rejected true": 1},
     }
+
+
+def test_the_ceiling_learns_the_pairs_of_which_one_answer_is_true_with_that_one_as_the_better():
+    untold = {"instruction": "Where does Mia live?", "chosen": "Mia lives in Oslo.", "rejected": "Mia lives in Bonn.", "kind": "error"}
+    pairs = [{"pair_id": name, **pair} for name, pair in {**PAIRS, "r": untold}.items()]
+    assert list(relabelled(pairs, TRUTH)) == [
+        {"id": "p", "instruction": "Where does Mia live?", "chosen": FACT, "rejected": "Mia lives in Oslo."},
+        {"id": "q", "instruction": "Where does Tom live?", "chosen": OTHER, "rejected": "Tom lives in Rome."},
+    ]
 
 
 def test_a_look_up_solves_and_rules_by_its_solution():
