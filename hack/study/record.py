@@ -90,7 +90,7 @@ class Reader:
 
     def dtype(self, iteration: int) -> str:
         """What a judge was trained in."""
-        log = json.loads(self.store.read(self.layout.checkpoint(iteration) + TRAINING_LOG))
+        log = json.loads(self.store.read(f"{self.manifest(Step(iteration, Stage.TRAIN)).checkpoint}{TRAINING_LOG}"))
         return str(log["dtype"])
 
     def rows(self, step: Step) -> Iterator[Row]:

@@ -155,7 +155,8 @@ def trained(bench: Bench, last: int = 1, **spec: Any) -> None:
         judge.run(bench.context(Stage.JUDGE, number, **spec), bench.load)
         select.run(bench.context(Stage.SELECT, number, **spec))
         context = bench.context(Stage.TRAIN, number, **spec)
-        done = Manifest(run="run", iteration=number, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[])
+        prefix = context.layout.checkpoint(number, "0" * 64)
+        done = Manifest(run="run", iteration=number, stage=Stage.TRAIN, attempt=1, work="0" * 64, inputs={}, parts=[], checkpoint=prefix)
         commit(context.store, context.layout, done)
 
 

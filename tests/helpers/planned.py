@@ -42,6 +42,7 @@ def manifest_of(step: Step, attempt: int) -> Manifest:
     return Manifest(
         run="judge", iteration=step.iteration, stage=step.stage, attempt=attempt, work="0" * 64, inputs={}, parts=[],
         counts={"pairs": 10, "judgments": 300, "kept": 40}, results=results,
+        checkpoint=f"judge/checkpoint-{step.iteration}/" if step.stage is Stage.TRAIN else None,
     )  # fmt: skip
 
 

@@ -86,7 +86,15 @@ class Bench:
             self.store,
             Layout(self.namespace, "judge", meta["uid"]),
             Manifest(
-                run="judge", iteration=step.iteration, stage=step.stage, attempt=1, work="0" * 64, inputs={}, parts=[], results=results
+                run="judge",
+                iteration=step.iteration,
+                stage=step.stage,
+                attempt=1,
+                work="0" * 64,
+                inputs={},
+                parts=[],
+                results=results,
+                checkpoint="judge/",
             ),
         )
 
@@ -141,7 +149,7 @@ def test_a_whole_run_within_the_rights_of_the_chart(bench: Bench) -> None:
     run = bench.run()
     assert bench.jobs() == sorted(name_of(step) for step in STEPS)
     assert run["status"]["score"] == "0.7500"
-    assert run["status"]["iterations"][1]["checkpoint"].endswith("/iteration-001/train/checkpoint/")
+    assert run["status"]["iterations"][1]["checkpoint"].endswith("/judge/")
     assert "finalizers" not in run["metadata"]
     assert set(run["metadata"]["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
     assert all(call["responseStatus"]["code"] not in (401, 403) for call in bench.calls())

@@ -14,6 +14,8 @@ LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
 MANIFEST = "manifest.json"
+CARD = "README.md"
+"""The model card of a checkpoint, where the Hub looks for it."""
 TRAINING_LOG = "training.json"
 """Beside the weights of a checkpoint: the loss of every update, and what computed it."""
 
@@ -85,13 +87,9 @@ class Layout:
     def shard_data(self, step: Step, work: str, shard: int, sha256: str) -> str:
         return f"{self.shards(step, work)}{shard:05d}-{sha256[:8]}.parquet"
 
-    def checkpoint(self, iteration: int) -> str:
-        """Prefix of the iteration's judge, a model in Hugging Face layout."""
-        return f"{self.stage(Step(iteration, Stage.TRAIN))}/checkpoint/"
-
-    def card(self, iteration: int) -> str:
-        """The model card of the iteration's judge, where the Hub looks for it."""
-        return f"{self.checkpoint(iteration)}README.md"
+    def checkpoint(self, iteration: int, files: str) -> str:
+        """Prefix of an iteration's judge, by the digest of its files."""
+        return f"{self.stage(Step(iteration, Stage.TRAIN))}/checkpoint/{files[:8]}/"
 
     def states(self, iteration: int) -> str:
         """Prefix of full training states, for resuming only."""

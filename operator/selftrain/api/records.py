@@ -306,6 +306,8 @@ class Manifest(ApiModel):
     """Select: about the training set."""
     validation: Annotated[BenchmarkResult | None, SINCE] = None
     """Evaluate: on the synthetic pairs of held-out instructions, by which a checkpoint is chosen. No benchmark."""
+    checkpoint: Annotated[str | None, SINCE] = None
+    """Train: prefix of the judge, a model in Hugging Face layout. No two attempts share it unless their files are the same."""
     card: Annotated[Part | None, SINCE] = None
     """Of an iteration's last stage: the model card, which lies beside the checkpoint."""
     seconds: float = 0.0

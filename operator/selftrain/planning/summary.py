@@ -1,12 +1,12 @@
 """The status of a run: a judgment on what was observed, made anew each time and written only when it differs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Literal
 
 from selftrain.api.conditions import ConditionType, Reason
-from selftrain.api.names import Layout
 from selftrain.api.records import BenchmarkResult, Manifest
 from selftrain.api.stages import Stage, Step
 from selftrain.api.status import HISTORY_LIMIT, Chosen, Condition, IterationStatus, Score, Status, Strict
@@ -153,7 +153,9 @@ def _condition(run: SelfTrainRun, kind: ConditionType, status: Truth, reason: Re
 
 def _chosen(run: SelfTrainRun, observed: Observed) -> Chosen | None:
     choice = chosen(run.spec, observed.manifests)
-    return Chosen(iteration=choice.iteration, checkpoint=_checkpoint(run, choice.iteration), by=choice.by) if choice else None
+    if choice is None:
+        return None
+    return Chosen(iteration=choice.iteration, checkpoint=checkpoint_of(run, choice.iteration, observed.manifests), by=choice.by)
 
 
 def _iterations(run: SelfTrainRun, observed: Observed) -> list[IterationStatus]:
@@ -167,7 +169,6 @@ def _iteration(run: SelfTrainRun, number: int, manifests: dict[Step, Manifest]) 
         return None if manifest is None else manifest.counts.get(name, 0)
 
     evaluated = manifests.get(Step(number, Stage.EVALUATE))
-    trained = Step(number, Stage.TRAIN) in manifests
     held_out = evaluated.validation.overall if evaluated and evaluated.validation else None
     return IterationStatus(
         iteration=number,
@@ -176,13 +177,13 @@ def _iteration(run: SelfTrainRun, number: int, manifests: dict[Step, Manifest]) 
         kept=count(Step(number, Stage.SELECT), "kept"),
         scores=[score_of(result) for result in evaluated.results] if evaluated else [],
         validation=Strict(correct=held_out.strict_correct, total=held_out.pairs) if held_out else None,
-        checkpoint=_checkpoint(run, number) if trained else None,
+        checkpoint=checkpoint_of(run, number, manifests) if Step(number, Stage.TRAIN) in manifests else None,
     )
 
 
-def _checkpoint(run: SelfTrainRun, number: int) -> str:
-    layout = Layout(run.metadata.namespace, run.metadata.name, run.metadata.uid)
-    return f"{run.spec.store.uri.rstrip('/')}/{layout.checkpoint(number)}"
+def checkpoint_of(run: SelfTrainRun, number: int, manifests: Mapping[Step, Manifest]) -> str:
+    """Where the judge of a finished training lies."""
+    return f"{run.spec.store.uri.rstrip('/')}/{manifests[Step(number, Stage.TRAIN)].checkpoint}"
 
 
 def score_of(result: BenchmarkResult) -> Score:

@@ -18,6 +18,7 @@ from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
 from selftrain.planning.choice import chosen
 from selftrain.planning.steps import PAIRS_STEP, steps
+from selftrain.planning.summary import checkpoint_of
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 
@@ -44,16 +45,16 @@ def summarize(run: SelfTrainRun, store: ObjectStore) -> Summary:
     }
     choice = chosen(run.spec, manifests)
     return {
-        "iterations": [_iteration(run, store, layout, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
+        "iterations": [_iteration(run, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
         "seconds": round(sum(manifest.seconds for manifest in manifests.values()), 1),
-        "chosen": {"iteration": choice.iteration, "by": choice.by, "checkpoint": f"{store.uri}/{layout.checkpoint(choice.iteration)}"}
+        "chosen": {"iteration": choice.iteration, "by": choice.by, "checkpoint": checkpoint_of(run, choice.iteration, manifests)}
         if choice
         else None,
         "paired": paired_by_item(run.spec, decided[max(decided)], seed) if len(decided) > 1 else paired(()),
     }
 
 
-def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: int, manifests: Mapping[Step, Manifest]) -> Summary:
+def _iteration(run: SelfTrainRun, number: int, manifests: Mapping[Step, Manifest]) -> Summary:
     own = {step.stage: manifest for step, manifest in manifests.items() if step.iteration == number}
     evaluated, generated = own.get(Stage.EVALUATE), manifests.get(PAIRS_STEP)
     return {
@@ -67,7 +68,7 @@ def _iteration(run: SelfTrainRun, store: ObjectStore, layout: Layout, number: in
         "embedding_probe": _guesses(generated.embedding_probe or {}) if generated and number else None,
         "seconds": {str(stage): round(manifest.seconds, 1) for stage, manifest in own.items()},
         "jobs": [job_name(run.metadata.name, Step(number, stage), manifest.attempt) for stage, manifest in own.items()],
-        "checkpoint": f"{store.uri}/{layout.checkpoint(number)}" if Stage.TRAIN in own else run.spec.model.uri,
+        "checkpoint": checkpoint_of(run, number, manifests) if Stage.TRAIN in own else run.spec.model.uri,
     }
 
 

@@ -1,5 +1,6 @@
 """The model card beside a checkpoint."""
 
+from selftrain.api.names import CARD
 from selftrain.api.records import Manifest, Part, Work
 from selftrain.api.stages import Stage, Step
 from selftrain.planning.steps import PAIRS_STEP, SEED_STEP, last_of, steps
@@ -32,6 +33,6 @@ def write_card(store: ObjectStore, work: Work, own: Manifest) -> Part | None:
         paired=paired,
         paired_with_votes=paired_with_votes,
     )
-    text, key = card(subject).encode(), layout.card(iteration)
+    text, key = card(subject).encode(), f"{subject.of(Stage.TRAIN).checkpoint}{CARD}"
     store.write(key, text)
     return Part(key=key, sha256=digest(text), bytes=len(text))

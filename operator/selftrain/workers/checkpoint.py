@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from selftrain.api.names import TRAINING_LOG
 from selftrain.api.records import Manifest, Part
 from selftrain.storage.commit import commit, read_manifest
-from selftrain.storage.digests import file_digest, is_model_file
+from selftrain.storage.digests import digest, file_digest, is_model_file
 from selftrain.storage.models import INDEX
 from selftrain.storage.protocol import ObjectStore
 from selftrain.workers.card import write_card
@@ -58,19 +58,20 @@ def write_log(progress: Progress, device: str, dtype: Dtype, output: Path) -> No
 
 
 def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: Corpus, progress: Progress) -> None:
-    """Upload the model and finish the stage, if nobody has: what a manifest names is not written again."""
+    """Upload the model and finish the stage, if nobody has.
+
+    A pod that was given up for lost may do so at the same time. Its files would differ by rounding, so they lie below their digest.
+    """
     work = order.work
     if read_manifest(store, work.layout, work.step) is not None:
         return
-    prefix = work.layout.checkpoint(work.iteration)
-
-    def upload(path: Path) -> Part:
-        part = Part(key=f"{prefix}{path.name}", sha256=file_digest(path), bytes=path.stat().st_size)
-        store.upload(path, part.key)
-        return part
-
+    paths = sorted(folder.iterdir())
     with ThreadPoolExecutor(UPLOADS) as pool:
-        parts = list(pool.map(upload, sorted(folder.iterdir())))
+        digests = list(pool.map(file_digest, paths))
+        prefix = work.layout.checkpoint(work.iteration, digest("".join(digests).encode()))
+        keys = [f"{prefix}{path.name}" for path in paths]
+        list(pool.map(store.upload, paths, keys))
+    parts = [Part(key=key, sha256=sha256, bytes=path.stat().st_size) for key, sha256, path in zip(keys, digests, paths, strict=True)]
     manifest = Manifest(
         run=work.run.name,
         iteration=work.iteration,
@@ -79,6 +80,7 @@ def store_checkpoint(store: ObjectStore, order: RunOrder, folder: Path, corpus: 
         work=order.digest,
         inputs=order.inputs,
         parts=parts,
+        checkpoint=prefix,
         counts={"examples": corpus.count, "updates": progress.steps, "judgment tokens": corpus.better(range(corpus.count))},
         drops=corpus.drops,
         seconds=round(progress.seconds * work.spec.train.nodes, 3),

@@ -112,9 +112,9 @@ def judge(context: Context, iteration: int) -> tuple[str, Fetched]:
     if iteration == 0:
         return "model", seed(context)
     step = Step(iteration, Stage.TRAIN)
-    prefix, folder = context.layout.checkpoint(iteration), context.scratch / "judge"
+    folder = context.scratch / "judge"
     for part in finished(context, step).parts:
-        fetch_part(context.store, part, folder / part.key.removeprefix(prefix))
+        fetch_part(context.store, part, folder / part.key.rpartition("/")[2])
     return input_name(step), Fetched(folder, manifest_digest(context.store, context.layout, step))
 
 

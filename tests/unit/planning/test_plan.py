@@ -29,7 +29,7 @@ def test_a_run_starts_each_step_once_in_order() -> None:
     assert world.is_true(ConditionType.SUCCEEDED)
     assert world.run.status.progress == "2/2"
     assert world.run.status.score == "0.6667"
-    assert world.run.status.checkpoint == "s3://bucket/runs/default/judge-12345678/iteration-002/train/checkpoint/"
+    assert world.run.status.checkpoint == "s3://bucket/runs/judge/checkpoint-2/"
     assert [entry.iteration for entry in world.run.status.iterations] == [0, 1, 2]
 
 

@@ -73,7 +73,9 @@ def strictly(benchmark: str, right: list[bool]) -> BenchmarkResult:
 
 def trained(store: ObjectStore) -> None:
     for step in (Step(1, Stage.GENERATE), *(Step(n, stage) for n in (1, 2) for stage in (Stage.JUDGE, Stage.SELECT, Stage.TRAIN))):
-        commit(store, LAYOUT, Manifest(run="small", iteration=step.iteration, stage=step.stage, attempt=1, work=WORK, inputs={}, parts=[]))
+        done = Manifest(run="small", iteration=step.iteration, stage=step.stage, attempt=1, work=WORK, inputs={}, parts=[])
+        prefix = f"judge/checkpoint-{step.iteration}/" if step.stage is Stage.TRAIN else None
+        commit(store, LAYOUT, done.model_copy(update={"checkpoint": prefix}))
 
 
 def examined(store: FolderStore, folder: Path, iteration: int, right: dict[str, list[bool]]) -> None:
@@ -234,7 +236,7 @@ def test_the_judge_to_use_is_told_with_what_it_was_chosen_by(tmp_path: Path) -> 
     examined(store, tmp_path, 1, {"near": [False, False], VALIDATION: [True, True, False]})
     examined(store, tmp_path, 2, {"near": [True, True], VALIDATION: [False, True, False]})
     summary = summarize(a_run(instructions=INSTRUCTIONS), store)
-    assert summary["chosen"] == {"iteration": 1, "by": "validation", "checkpoint": f"{store.uri}/{LAYOUT.checkpoint(1)}"}
+    assert summary["chosen"] == {"iteration": 1, "by": "validation", "checkpoint": "s3://bucket/runs/judge/checkpoint-1/"}
     assert [entry["validation"] and entry["validation"]["correct"] for entry in summary["iterations"]] == [None, 2, 1]
     assert [entry["correct"] for entry in summary["iterations"]] == [2, 0, 4], "of the benchmark alone"
     assert [[score["benchmark"] for score in entry["benchmarks"]] for entry in summary["iterations"]] == [["near"]] * 3

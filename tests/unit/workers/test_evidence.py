@@ -69,7 +69,7 @@ def test_each_judge_has_a_card_beside_its_checkpoint(bench: Bench) -> None:
     done = manifest(context)
     assert done.card is not None
     path = bench.folder / "store" / done.card.key
-    assert path == bench.folder / "store" / context.layout.checkpoint(1) / "README.md"
+    assert path == bench.folder / "store" / context.layout.checkpoint(1, "0" * 64) / "README.md"
     assert (file_digest(path), path.stat().st_size) == (done.card.sha256, done.card.bytes)
     card = ModelCard.load(path)
     shares = [(found.dataset_name, found.metric_value) for found in card.data.eval_results]
