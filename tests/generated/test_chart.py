@@ -52,7 +52,15 @@ def test_no_right_is_a_wildcard_or_reads_secrets() -> None:
 
 def test_default_values_fit_the_schema_and_others_do_not() -> None:
     jsonschema.Draft7Validator(SCHEMA).validate(VALUES)
-    for wrong in ({"image": {}}, {"operator": {"replica": 1}}, {"s3": {"size": "big"}}, {"clusterWide": "yes"}):
+    jsonschema.Draft7Validator(SCHEMA).validate({**VALUES, "pods": {"resources": {"limits": {"nvidia.com/gpu": "1"}}}})
+    pods = ({"imag": "x"}, {"resources": {"limits": {"nvidia.com/gpu": 1}}})
+    for wrong in (
+        {"image": {}},
+        {"operator": {"replica": 1}},
+        {"s3": {"size": "big"}},
+        {"clusterWide": "yes"},
+        *({"pods": pod} for pod in pods),
+    ):
         assert not jsonschema.Draft7Validator(SCHEMA).is_valid({**VALUES, **wrong})
 
 

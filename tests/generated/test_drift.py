@@ -17,6 +17,7 @@ def test_there_is_something_to_generate() -> None:
         "crds/selftrainruns.yaml",
         "charts/selftrain/templates/crds.yaml",
         "charts/selftrain/templates/_rules.tpl",
+        "charts/selftrain/values.schema.json",
         "docs/api.md",
         "docs/reasons.md",
     }

@@ -13,7 +13,7 @@ class Deadlines(ApiModel):
     pending_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 3600
     """Longest time until a pod of a stage runs."""
     stage_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
-    """Longest time of one attempt of a stage."""
+    """Longest time of one attempt of a stage, waiting for nodes included. Time that a queue holds its Job back does not count."""
     run_seconds: Annotated[int, Field(ge=1, le=315_360_000)] | None = None
     """Longest time from the start of the run to its end."""
 

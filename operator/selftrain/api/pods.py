@@ -133,7 +133,10 @@ class Affinity(ApiModel):
 
 
 class CacheVolume(ApiModel):
-    """A volume kept for caches (weights, compiled graphs). A claim outlives the pod; without one it is scratch space."""
+    """A volume kept for caches. A claim outlives the pod; without one it is scratch space.
+
+    Engines keep what they compile in /scratch/cache, so that is where a claim saves time. Models are fetched by every pod.
+    """
 
     name: DnsLabel
     """Name of the volume in the pod."""

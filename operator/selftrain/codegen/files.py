@@ -1,10 +1,13 @@
 """Which files are generated, and their text. Pure, so that the drift check needs no scratch folder."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from selftrain.api.crd import custom_resource_definition
+from selftrain.api.pods import PodSettings
 from selftrain.codegen.reasons import reasons_page
 from selftrain.codegen.reference import reference_page
 from selftrain.kube.access import LEASE_RULES, RUN_RULES, Rule
@@ -20,6 +23,7 @@ def generated() -> dict[str, str]:
         "crds/selftrainruns.yaml": HEADER + _yaml(custom_resource_definition()),
         "charts/selftrain/templates/crds.yaml": HEADER + _chart_crd(),
         "charts/selftrain/templates/_rules.tpl": _chart_rules(),
+        "charts/selftrain/values.schema.json": _values_schema(),
         "docs/api.md": PAGE_HEADER + reference_page(),
         "docs/reasons.md": PAGE_HEADER + reasons_page(),
     }
@@ -41,6 +45,15 @@ def _chart_rules() -> str:
     return header + "".join(
         f'{{{{- define "selftrain.{name}" -}}}}\n{_yaml([_rule(rule) for rule in rules])}{{{{- end }}}}\n' for name, rules in blocks.items()
     )
+
+
+def _values_schema() -> str:
+    """The schema of the chart's own values, with the types for what goes into pods."""
+    own = json.loads(Path(__file__).with_name("values.schema.json").read_text(encoding="utf-8"))
+    pods = PodSettings.model_json_schema(by_alias=True)
+    own["$comment"] = f"Generated from {SOURCE} and codegen/values.schema.json by `make generate`. Do not edit."
+    own["$defs"] = {**pods.pop("$defs"), "PodSettings": pods}
+    return json.dumps(own, indent=2) + "\n"
 
 
 def _rule(rule: Rule) -> dict[str, list[str]]:

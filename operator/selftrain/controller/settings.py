@@ -74,5 +74,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
     except ValidationError as error:
-        problems = [f"{variable(str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors()]
+        problems = [f"{'.'.join([variable(str(first)), *map(str, within)])}: {problem['msg']}"
+                    for problem in error.errors() for first, *within in [problem["loc"]]]  # fmt: skip
         raise SettingsError("; ".join(problems)) from error

@@ -175,7 +175,7 @@ def _pending(run: SelfTrainRun, job: JobView, active: list[JobView], now: dateti
 
 
 def _running(run: SelfTrainRun, job: JobView, active: list[JobView], now: datetime) -> Decided:
-    # The Job has a deadline of its own, counted from its first pod; this one also holds where nothing enforces that.
+    # The Job has a deadline of its own, counted from when it was taken up; this one also holds where nothing enforces that.
     seconds = run.spec.deadlines.pending_seconds + run.spec.deadlines.stage_seconds
     deadline = job.created + timedelta(seconds=seconds)
     if now >= deadline:

@@ -45,6 +45,11 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
         read_settings({**GIVEN, name: value})
 
 
+def test_what_is_wrong_within_a_variable_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"SELFTRAIN_PODS\.resources\.limits\.cpu: "):
+        read_settings({**GIVEN, "SELFTRAIN_PODS": '{"resources": {"limits": {"cpu": 1}}}'})
+
+
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(SettingsError, match="SELFTRAIN_IDENTITY"):
         read_settings({name: value for name, value in GIVEN.items() if name != "SELFTRAIN_IDENTITY"})
