@@ -243,6 +243,17 @@ def test_suspend_stops_and_resume_starts_the_next_attempt(bench: Bench) -> None:
         bench.until(lambda: bench.jobs() == [name_of(STEPS[0], attempt=2)])
 
 
+def test_a_service_of_somebody_else_is_not_taken_over(bench: Bench) -> None:
+    bench.plane.kubectl("create", "service", "clusterip", "selftrain-judge", "-n", bench.namespace, "--tcp=80:80")
+    bench.apply(train={"nodes": 2})
+    for step in STEPS[:4]:
+        bench.commit(step)
+    with bench.start():
+        bench.until(lambda: "service selftrain-judge exists and does not belong" in json.dumps(bench.run().get("status")))
+    assert bench.jobs() == []
+    assert "ownerReferences" not in bench.plane.get(bench.namespace, "service", "selftrain-judge")["metadata"]
+
+
 def test_a_resync_with_nothing_to_list_is_survived(bench: Bench) -> None:
     bench.environment["SELFTRAIN_RESYNC_SECONDS"] = "10"
     with bench.start():

@@ -41,6 +41,7 @@
   resources:
   - services
   verbs:
+  - get
   - create
   - patch
 {{- end }}

@@ -43,7 +43,7 @@ RUN_RULES = (
     Rule(GROUP, f"{PLURAL}/finalizers", ("update",)),
     Rule("batch", "jobs", ("get", "list", "watch", "create", "delete")),
     Rule("", "pods", ("list",)),
-    Rule("", "services", ("create", "patch")),
+    Rule("", "services", ("get", "create", "patch")),
 )
 """In every namespace whose runs the operator looks after."""
 

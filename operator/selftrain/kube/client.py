@@ -5,6 +5,7 @@ Each call is safe to repeat. `Missing`, `Conflict` and `Refused` are answers; an
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -108,10 +109,14 @@ class Cluster:
                 raise Refused(message) from None
 
     async def apply_service(self, service: Mapping[str, Any]) -> None:
-        """Create or correct a Service by server-side apply."""
+        """Create or correct a Service by server-side apply, unless it belongs to somebody else."""
         meta = service["metadata"]
         query = {"fieldManager": MANAGED_BY, "force": "true"}
         path = SERVICES.path(meta["namespace"], meta["name"])
+        with suppress(Missing):
+            if owner_uid(await self._call("GET", path)) != owner_uid(service):
+                message = f"service {meta['name']} exists and does not belong to this run"
+                raise Refused(message)
         await self._call("PATCH", path, query, service, content_type="application/apply-patch+yaml")
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
