@@ -117,6 +117,8 @@ class Status(ApiModel):
     """Failed attempts of the stage under way since the spec last changed."""
     stalled_attempt: Annotated[int, Field(ge=0)] | None = None
     """Attempt at which the run stalled; a changed spec starts the next one."""
+    blocked_since: Timestamp | None = None
+    """Since when the cluster takes no Job of the stage."""
     start_time: Timestamp | None = None
     """When the first stage was started."""
     completion_time: Timestamp | None = None

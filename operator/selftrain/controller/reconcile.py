@@ -86,7 +86,7 @@ class Reconciler:
             fix = "correct the fields that the message is about (resources, tolerations, volumes), or ask for the policy to be changed"
             return await self._refuse(body, UserError(Reason.INVALID_SPEC, f"the API server takes no Job of this spec: {error}", fix), now)
         except ClusterError as error:  # a quota, an admission webhook that is down
-            blocked = blocked_status(run.status, run.metadata.generation, str(error), now)
+            blocked = blocked_status(run, str(error), now)
             return now + BLOCKED_LOOK if blocked == run.status or await self._report(body, blocked) else now
         if decision.status != run.status and not await self._report(body, decision.status):
             return now

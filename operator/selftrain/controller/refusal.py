@@ -1,7 +1,7 @@
 """Statuses that do not come from the planner: the manifest cannot be used, or the API server refuses what the planner wants."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from selftrain.api.conditions import ConditionType, Reason
 from selftrain.api.errors import UserError
 from selftrain.api.status import Condition, Status
-from selftrain.planning.summary import Truth, format_time
+from selftrain.api.v1alpha1 import SelfTrainRun
+from selftrain.planning.summary import Truth, format_time, parse_time
 
 Judgment = tuple[ConditionType, Truth, Reason, str]
 
@@ -35,16 +36,21 @@ def refused_status(before: Status, generation: int, error: UserError, now: datet
     return _with_conditions(before, generation, judged, now)
 
 
-def blocked_status(before: Status, generation: int, words: str, now: datetime) -> Status:
-    """What was known: the attempt does not count until its Job exists. It is tried again, so the run is not stalled."""
+def blocked_status(run: SelfTrainRun, words: str, now: datetime) -> Status:
+    """What was known: the attempt does not count until its Job exists. It is tried again, but stalled once pods are overdue."""
+    since = run.status.blocked_since or format_time(now)
+    late = now >= parse_time(since) + timedelta(seconds=run.spec.deadlines.pending_seconds)
+    reason = Reason.PENDING_DEADLINE_EXCEEDED if late else Reason.STAGE_STARTING
+    told = f"{words}; it is tried again" + (", and has been for longer than deadlines.pendingSeconds" if late else "")
     judged: tuple[Judgment, ...] = (
         (ConditionType.ACCEPTED, "True", Reason.VALID, ""),
-        (ConditionType.PROGRESSING, "True", Reason.STAGE_STARTING, f"{words}; it is tried again"),
-        (ConditionType.SUCCEEDED, "Unknown", Reason.NOT_FINISHED, ""),
-        (ConditionType.STALLED, "False", Reason.NOT_STALLED, ""),
+        (ConditionType.PROGRESSING, "False" if late else "True", reason, told),
+        (ConditionType.SUCCEEDED, "False" if late else "Unknown", reason if late else Reason.NOT_FINISHED, told if late else ""),
+        (ConditionType.STALLED, "True" if late else "False", reason if late else Reason.NOT_STALLED, told if late else ""),
         (ConditionType.SUSPENDED, "False", Reason.NOT_SUSPENDED, ""),
     )
-    return _with_conditions(before, generation, judged, now)
+    before = run.status.model_copy(update={"blocked_since": since})
+    return _with_conditions(before, run.metadata.generation, judged, now)
 
 
 def _with_conditions(before: Status, generation: int, judged: tuple[Judgment, ...], now: datetime) -> Status:

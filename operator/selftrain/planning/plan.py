@@ -109,10 +109,10 @@ def _suspend(run: SelfTrainRun, observed: Observed, active: list[JobView], now: 
 def _still_stalled(run: SelfTrainRun, position: Position) -> bool:
     """A stall lasts until the spec changes, or until the stage is finished after all.
 
-    A stall over an unreadable store has no attempt: the store is looked at afresh each time.
+    A stall over an unreadable store has no attempt: the store is looked at afresh each time, as is a cluster that takes no Job.
     """
     same_spec = run.status.observed_generation == run.metadata.generation
-    stalled = is_stalled(run.status) is not None and run.status.stalled_attempt is not None
+    stalled = is_stalled(run.status) is not None and run.status.stalled_attempt is not None and run.status.blocked_since is None
     return same_spec and stalled and position.step == _reported_step(run)
 
 

@@ -140,6 +140,46 @@ async def test_a_job_that_is_not_created_is_told_once_and_tried_again(world: Wor
     assert list(world.cluster.all_jobs) == ["judge-i1-generate-a1"]
 
 
+async def test_a_cluster_that_takes_no_job_for_too_long_is_told_as_stalled_and_still_asked() -> None:
+    world = World(deadlines={"pendingSeconds": 600})
+    create = world.cluster.create_job
+    refuse(world, Refused("exceeded quota"))
+    await world.settle()
+    world.now = NOW + timedelta(seconds=599)
+    await world.settle()
+    assert world.cluster.condition("Stalled")["status"] == "False"
+    world.now = NOW + timedelta(seconds=600)
+    await world.settle()
+    assert world.cluster.condition("Stalled")["reason"] == "PendingDeadlineExceeded"
+    assert "exceeded quota" in world.cluster.condition("Stalled")["message"]
+    assert await world.look() == world.now + BLOCKED_LOOK
+    world.cluster.create_job = create  # type: ignore[method-assign]
+    await world.look()
+    assert list(world.cluster.all_jobs) == ["judge-i1-generate-a1"]
+    assert world.cluster.condition("Stalled")["status"] == "False"
+    assert "blockedSince" not in world.body["status"]
+
+
+async def test_a_run_that_was_stalled_before_is_not_held_to_that_by_a_cluster_that_takes_no_job(world: World) -> None:
+    create = world.cluster.create_job
+    await world.settle()
+    finish(world.cluster.all_jobs["judge-i1-generate-a1"], "Failed", "PodFailurePolicy")
+    world.cluster.all_pods["judge-i1-generate-a1"] = [
+        failed_pod("a", Termination(kind="user", reason=Reason.INSTRUCTIONS_INVALID, message="no text").model_dump_json())
+    ]
+    await world.settle()
+    assert world.cluster.condition("Stalled")["reason"] == "InstructionsInvalid"
+    world.body["metadata"]["generation"] += 1
+    refuse(world, Refused("exceeded quota"))
+    await world.settle()
+    world.now = NOW + timedelta(hours=2)
+    await world.settle()
+    assert world.cluster.condition("Stalled")["reason"] == "PendingDeadlineExceeded"
+    world.cluster.create_job = create  # type: ignore[method-assign]
+    await world.look()
+    assert "judge-i1-generate-a2" in world.cluster.all_jobs
+
+
 async def test_a_job_that_is_wrong_stalls_the_run_until_it_is_corrected(world: World) -> None:
     """The CRD cannot know all that the API server wants of a pod."""
     create = world.cluster.create_job
