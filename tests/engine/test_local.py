@@ -83,7 +83,7 @@ def test_the_checkpoint_has_a_card_that_agrees_with_the_manifests(finished: Path
     done, selected = found[Step(1, Stage.EVALUATE)], found[Step(1, Stage.SELECT)]
     assert done.card is not None
     path = finished / "store" / done.card.key
-    assert {f"{path.parent.relative_to(finished / 'store')}/"} == {found[Step(1, Stage.TRAIN)].checkpoint}
+    assert f"{path.parent.relative_to(finished / 'store')}/" == found[Step(1, Stage.TRAIN)].checkpoint
     assert file_digest(path) == done.card.sha256
     card = ModelCard.load(path)
     shares = [round(result.overall.correct / result.overall.total, 4) for result in done.results]
@@ -180,7 +180,8 @@ def hold(process: int) -> None:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_interrupted_at_the_terminal_it_says_so_and_leaves_no_process(tmp_path: Path, times: int) -> None:
-    started = command(manifest_file(tmp_path), tmp_path)
+    # As a terminal starts it; what runs in a shell's background ignores the signal, and hands that on.
+    started = ["env", "--default-signal=INT", *command(manifest_file(tmp_path), tmp_path)]
     with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         worker = first_worker(process.pid)
         hold(worker)  # so that it cannot end before the second interruption
