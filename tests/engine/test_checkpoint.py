@@ -57,9 +57,8 @@ def test_a_pod_that_was_given_up_for_lost_leaves_the_finished_checkpoint_as_it_i
     from selftrain.workers.order import RunOrder
     from selftrain.workers.states import Progress
 
-    measured = Evaluate.model_validate(
-        {"benchmarks": [{"name": "held-out", "uri": "file:///pairs.jsonl"}]}
-    )  # and so evaluate writes the card
+    # Not the last stage of its iteration, so it writes no card.
+    measured = Evaluate.model_validate({"benchmarks": [{"name": "held-out", "uri": "file:///pairs.jsonl"}]})
     work, corpus = large.work(tmp_path, Stage.TRAIN), SimpleNamespace(count=1, better=lambda _: 3, drops={})
     work = work.model_copy(update={"spec": work.spec.model_copy(update={"evaluate": measured})})
     (root := tmp_path / "store").mkdir()

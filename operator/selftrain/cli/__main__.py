@@ -170,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Errors meant for people are one line on stderr; exit code 2 says the input was wrong."""
     try:
         return _main(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         return UNREAD
     finally:
@@ -191,8 +193,6 @@ def _main(arguments: Sequence[str] | None) -> int:
     except SelfTrainError as error:
         print(f"selftrain: {error.reason}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except ModuleNotFoundError as error:
         if options.command not in EXTRAS:
             raise

@@ -90,8 +90,9 @@ class ManifestReader:
         address, layout = _address(run.spec.store), _layout(run)
         try:
             return self._read_from(address, layout, run)
-        except UserError:
-            self._stores.drop(address)  # a client that once found no credentials looks for none again
+        except UserError as error:
+            if error.reason is Reason.STORE_ACCESS_DENIED:
+                self._stores.drop(address)  # a client that once found no credentials looks for none again
             raise
 
     def _read_from(self, address: Address, layout: Layout, run: SelfTrainRun) -> dict[Step, Manifest]:

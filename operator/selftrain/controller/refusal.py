@@ -10,7 +10,7 @@ from selftrain.api.conditions import ConditionType, Reason
 from selftrain.api.errors import UserError
 from selftrain.api.status import Condition, Status
 from selftrain.api.v1alpha1 import SelfTrainRun
-from selftrain.planning.summary import Truth, format_time, parse_time
+from selftrain.planning.summary import Outcome, Phase, Truth, conditions_of, format_time, parse_time
 
 Judgment = tuple[ConditionType, Truth, Reason, str]
 
@@ -33,27 +33,6 @@ def refused_status(before: Status, generation: int, error: UserError, now: datet
         (ConditionType.STALLED, "True", reason, words),
         (ConditionType.SUSPENDED, "False", Reason.NOT_SUSPENDED, ""),
     )
-    return _with_conditions(before, generation, judged, now)
-
-
-def blocked_status(run: SelfTrainRun, words: str, now: datetime) -> Status:
-    """What was known: the attempt does not count until its Job exists. It is tried again, but stalled once pods are overdue."""
-    since = run.status.blocked_since or format_time(now)
-    late = now >= parse_time(since) + timedelta(seconds=run.spec.deadlines.pending_seconds)
-    reason = Reason.PENDING_DEADLINE_EXCEEDED if late else Reason.STAGE_STARTING
-    told = f"{words}; it is tried again" + (", and has been for longer than deadlines.pendingSeconds" if late else "")
-    judged: tuple[Judgment, ...] = (
-        (ConditionType.ACCEPTED, "True", Reason.VALID, ""),
-        (ConditionType.PROGRESSING, "False" if late else "True", reason, told),
-        (ConditionType.SUCCEEDED, "False" if late else "Unknown", reason if late else Reason.NOT_FINISHED, told if late else ""),
-        (ConditionType.STALLED, "True" if late else "False", reason if late else Reason.NOT_STALLED, told if late else ""),
-        (ConditionType.SUSPENDED, "False", Reason.NOT_SUSPENDED, ""),
-    )
-    before = run.status.model_copy(update={"blocked_since": since})
-    return _with_conditions(before, run.metadata.generation, judged, now)
-
-
-def _with_conditions(before: Status, generation: int, judged: tuple[Judgment, ...], now: datetime) -> Status:
     since = {(condition.type, condition.status): condition.last_transition_time for condition in before.conditions}
     conditions = [
         Condition(
@@ -67,3 +46,14 @@ def _with_conditions(before: Status, generation: int, judged: tuple[Judgment, ..
         for kind, truth, reason, message in judged
     ]
     return before.model_copy(update={"conditions": conditions, "observed_generation": generation})
+
+
+def blocked_status(run: SelfTrainRun, words: str, now: datetime) -> Status:
+    """What was known: the attempt does not count until its Job exists. It is tried again, but stalled once pods are overdue."""
+    since = run.status.blocked_since or format_time(now)
+    late = now >= parse_time(since) + timedelta(seconds=run.spec.deadlines.pending_seconds)
+    reason = Reason.PENDING_DEADLINE_EXCEEDED if late else Reason.STAGE_STARTING
+    told = f"{words}; it is tried again" + (", and has been for longer than deadlines.pendingSeconds" if late else "")
+    outcome = Outcome(Phase.STALLED if late else Phase.STARTING, reason, told)
+    known = {"conditions": conditions_of(run, outcome, now), "observed_generation": run.metadata.generation, "blocked_since": since}
+    return run.status.model_copy(update=known)

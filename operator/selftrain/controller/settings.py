@@ -74,6 +74,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
     except ValidationError as error:
-        problems = [f"{'.'.join([variable(str(first)), *map(str, within)])}: {problem['msg']}"
-                    for problem in error.errors() for first, *within in [problem["loc"]]]  # fmt: skip
+        problems = [f"{_named(*map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
         raise SettingsError("; ".join(problems)) from error
+
+
+def _named(field: str, *within: str) -> str:
+    return ".".join([variable(field), *within])

@@ -103,10 +103,7 @@ class Cluster:
         try:
             await self._call("POST", JOBS.path(meta["namespace"]), {"fieldManager": MANAGED_BY}, body=job)
         except Conflict:
-            existing = await self._call("GET", JOBS.path(meta["namespace"], meta["name"]))
-            if owner_uid(existing) != owner_uid(job):
-                message = f"job {meta['name']} exists and does not belong to this run"
-                raise Refused(message) from None
+            _require_own(await self._call("GET", JOBS.path(meta["namespace"], meta["name"])), job)
 
     async def apply_service(self, service: Mapping[str, Any]) -> None:
         """Create or correct a Service by server-side apply, unless it belongs to somebody else."""
@@ -114,9 +111,7 @@ class Cluster:
         query = {"fieldManager": MANAGED_BY, "force": "true"}
         path = SERVICES.path(meta["namespace"], meta["name"])
         with suppress(Missing):
-            if owner_uid(await self._call("GET", path)) != owner_uid(service):
-                message = f"service {meta['name']} exists and does not belong to this run"
-                raise Refused(message)
+            _require_own(await self._call("GET", path), service)
         await self._call("PATCH", path, query, service, content_type="application/apply-patch+yaml")
 
     async def delete_job(self, namespace: str, name: str, uid: str) -> None:
@@ -186,6 +181,13 @@ def owner_uid(item: Mapping[str, Any]) -> str | None:
     """The uid of the object that controls this one."""
     owners = item["metadata"].get("ownerReferences", ())
     return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+def _require_own(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise `Refused` if the object of that name is another owner's."""
+    if owner_uid(existing) != owner_uid(wanted):
+        message = f"{wanted['kind'].lower()} {wanted['metadata']['name']} exists and does not belong to this run"
+        raise Refused(message)
 
 
 def _error(status: int, what: str, data: bytes) -> ClusterError:

@@ -55,8 +55,9 @@ def state_of(job: Object) -> JobState:
         return JobState.FAILED
     status = job.get("status", {})
     ready, pods = status.get("ready", 0), job["spec"].get("parallelism", 1)
-    one_is_enough = job["metadata"]["labels"][LABEL_STAGE] != Stage.TRAIN and ready > 0
-    return JobState.RUNNING if one_is_enough or ready + status.get("succeeded", 0) >= pods else JobState.PENDING
+    together = job["metadata"]["labels"][LABEL_STAGE] == Stage.TRAIN
+    enough = ready + status.get("succeeded", 0) >= pods or (ready and not together)
+    return JobState.RUNNING if enough else JobState.PENDING
 
 
 def failure_of(job: Object, pods: Iterable[Object]) -> Failure:
@@ -97,7 +98,7 @@ def _pod_failure(pod: Object) -> Failure | None:
         return Failure(Blame.PLATFORM, Reason.OUT_OF_MEMORY, message)
     said = _last_words(ended)
     if said is not None and (said.kind == "user" or "reason" not in status):
-        return Failure(Blame.USER if said.kind == "user" else Blame.PLATFORM, said.reason, said.message)
+        return Failure.told(said)
     if "reason" in status:
         why = f"{status['reason']}: {status.get('message', '')}".rstrip(": ")
         return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, f"pod {name} was ended by its node ({why})"[:MESSAGE_LIMIT])

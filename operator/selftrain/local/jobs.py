@@ -127,8 +127,7 @@ class LocalJob:
         except (OSError, ValidationError):
             message = f"index {index} ended with exit code {process.returncode}; read {self.log(index)}"
             return Failure(Blame.PLATFORM, Reason.STAGE_FAILED, message)
-        blame = Blame.USER if said.kind == "user" else Blame.PLATFORM
-        return Failure(blame, said.reason, said.message)
+        return Failure.told(said)
 
 
 def _free_port() -> int:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from selftrain.api.conditions import Reason
-from selftrain.api.records import Manifest
+from selftrain.api.records import Manifest, Termination
 from selftrain.api.stages import Step
 
 
@@ -32,6 +33,11 @@ class Failure:
     blame: Blame
     reason: Reason
     message: str
+
+    @classmethod
+    def told(cls, said: Termination) -> Self:
+        """As the pod itself told it."""
+        return cls(Blame.USER if said.kind == "user" else Blame.PLATFORM, said.reason, said.message)
 
 
 @dataclass(frozen=True)

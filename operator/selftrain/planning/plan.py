@@ -12,7 +12,7 @@ from selftrain.api.v1alpha1 import SelfTrainRun
 from selftrain.planning.actions import Action, Decision, StartStage, StopStage
 from selftrain.planning.observed import Blame, Failure, JobState, JobView, Observed
 from selftrain.planning.steps import steps
-from selftrain.planning.summary import Outcome, Phase, Position, is_finished, is_stalled, parse_time, status_of
+from selftrain.planning.summary import Outcome, Phase, Position, is_finished, is_same_spec, is_stalled, parse_time, status_of
 
 STORE_RETRY = timedelta(seconds=30)
 RETRY_DELAY = timedelta(seconds=10)
@@ -60,7 +60,7 @@ def _position(run: SelfTrainRun, observed: Observed) -> Position:
     # What came of an earlier attempt was decided on when it ended, whatever is left of it.
     latest = max((job for job in jobs if job.attempt >= known), key=lambda job: job.attempt, default=None)
     attempt = max(known, latest.attempt if latest else 0)
-    same_spec = run.status.observed_generation == run.metadata.generation
+    same_spec = is_same_spec(run)
     reported = run.status.failures if known and same_spec else 0
     # Attempts the status does not know of yet: the process died after starting them, each because one had failed.
     unreported = attempt - max(known, 1) if same_spec and attempt else 0
@@ -111,9 +111,8 @@ def _still_stalled(run: SelfTrainRun, position: Position) -> bool:
 
     A stall over an unreadable store has no attempt: the store is looked at afresh each time, as is a cluster that takes no Job.
     """
-    same_spec = run.status.observed_generation == run.metadata.generation
     stalled = is_stalled(run.status) is not None and run.status.stalled_attempt is not None and run.status.blocked_since is None
-    return same_spec and stalled and position.step == _reported_step(run)
+    return is_same_spec(run) and stalled and position.step == _reported_step(run)
 
 
 def _stalled_words(run: SelfTrainRun) -> tuple[Reason, str]:

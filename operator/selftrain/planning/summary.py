@@ -63,14 +63,21 @@ Truth = Literal["True", "False", "Unknown"]
 
 def is_stalled(status: Status) -> Condition | None:
     """The Stalled condition, if it is true."""
-    stalled = (c for c in status.conditions if c.type is ConditionType.STALLED and c.status == "True")
-    return next(stalled, None)
+    return _true(status, ConditionType.STALLED)
 
 
 def is_finished(run: SelfTrainRun) -> bool:
     """Whether all that the spec asks for was seen to be done. It stays so, whatever becomes of the store."""
-    succeeded = any(c.type is ConditionType.SUCCEEDED and c.status == "True" for c in run.status.conditions)
-    return succeeded and run.status.observed_generation == run.metadata.generation
+    return _true(run.status, ConditionType.SUCCEEDED) is not None and is_same_spec(run)
+
+
+def is_same_spec(run: SelfTrainRun) -> bool:
+    """Whether the status was made from the spec as it is."""
+    return run.status.observed_generation == run.metadata.generation
+
+
+def _true(status: Status, kind: ConditionType) -> Condition | None:
+    return next((c for c in status.conditions if c.type is kind and c.status == "True"), None)
 
 
 def parse_time(text: str) -> datetime:
@@ -89,7 +96,7 @@ def status_of(run: SelfTrainRun, observed: Observed, position: Position, outcome
     if observed.problem is not None:  # manifests are unknown: keep what was last seen
         # A stalled run goes on after an edit. Until it can, the edit counts as not seen.
         seen = run.metadata.generation if old.stalled_attempt is None else old.observed_generation
-        return old.model_copy(update={"conditions": _conditions(run, outcome, now), "observed_generation": seen})
+        return old.model_copy(update={"conditions": conditions_of(run, outcome, now), "observed_generation": seen})
     started = old.start_time or (format_time(now) if outcome.attempt is not None or position.job else None)
     completed = (old.completion_time or format_time(now)) if outcome.phase is Phase.COMPLETED else None
     iterations = _iterations(run, observed)
@@ -97,7 +104,7 @@ def status_of(run: SelfTrainRun, observed: Observed, position: Position, outcome
     scored = [entry for entry in iterations if entry.scores]
     trained = [entry for entry in iterations if entry.checkpoint]
     return Status(
-        conditions=_conditions(run, outcome, now),
+        conditions=conditions_of(run, outcome, now),
         observed_generation=run.metadata.generation,
         iteration=at.iteration,
         progress=f"{at.iteration}/{run.spec.iterations}",
@@ -109,7 +116,7 @@ def status_of(run: SelfTrainRun, observed: Observed, position: Position, outcome
         completion_time=completed,
         score=scored[-1].scores[0].accuracy if scored else None,
         checkpoint=trained[-1].checkpoint if trained else None,
-        chosen=_chosen(run, observed),
+        chosen=chosen_of(run, observed.manifests),
         iterations=iterations[-HISTORY_LIMIT:],
     )
 
@@ -122,7 +129,8 @@ def _stalled_attempt(run: SelfTrainRun, position: Position, outcome: Outcome) ->
     return run.status.stalled_attempt if paused and run.status.attempt == position.attempt else None
 
 
-def _conditions(run: SelfTrainRun, outcome: Outcome, now: datetime) -> list[Condition]:
+def conditions_of(run: SelfTrainRun, outcome: Outcome, now: datetime) -> list[Condition]:
+    """All five conditions of an accepted run."""
     phase, reason, message = outcome.phase, outcome.reason, outcome.message
     stalled, done = phase is Phase.STALLED, phase is Phase.COMPLETED
     moving = phase in (Phase.STARTING, Phase.PENDING, Phase.RUNNING, Phase.WAITING, Phase.DRAINING)
@@ -151,11 +159,12 @@ def _condition(run: SelfTrainRun, kind: ConditionType, status: Truth, reason: Re
     )
 
 
-def _chosen(run: SelfTrainRun, observed: Observed) -> Chosen | None:
-    choice = chosen(run.spec, observed.manifests)
+def chosen_of(run: SelfTrainRun, manifests: Mapping[Step, Manifest]) -> Chosen | None:
+    """The judge to use, of those that there are."""
+    choice = chosen(run.spec, manifests)
     if choice is None:
         return None
-    return Chosen(iteration=choice.iteration, checkpoint=checkpoint_of(run, choice.iteration, observed.manifests), by=choice.by)
+    return Chosen(iteration=choice.iteration, checkpoint=checkpoint_of(run, choice.iteration, manifests), by=choice.by)
 
 
 def _iterations(run: SelfTrainRun, observed: Observed) -> list[IterationStatus]:

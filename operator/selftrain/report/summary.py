@@ -16,9 +16,8 @@ from selftrain.method.official import item_of
 from selftrain.method.scoring import by_chance, interval, strict_interval
 from selftrain.method.stats import Paired, paired, wilson
 from selftrain.method.votes import majority
-from selftrain.planning.choice import chosen
 from selftrain.planning.steps import PAIRS_STEP, steps
-from selftrain.planning.summary import checkpoint_of
+from selftrain.planning.summary import checkpoint_of, chosen_of
 from selftrain.storage.commit import read_manifest
 from selftrain.storage.protocol import ObjectStore
 
@@ -43,13 +42,11 @@ def summarize(run: SelfTrainRun, store: ObjectStore) -> Summary:
     scores = {
         manifest.iteration: _scores(manifest, decided[manifest.iteration], voted[manifest.iteration], before) for manifest in evaluations
     }
-    choice = chosen(run.spec, manifests)
+    choice = chosen_of(run, manifests)
     return {
         "iterations": [_iteration(run, number, manifests) | _scored(scores.get(number, [])) for number in numbers],
         "seconds": round(sum(manifest.seconds for manifest in manifests.values()), 1),
-        "chosen": {"iteration": choice.iteration, "by": choice.by, "checkpoint": checkpoint_of(run, choice.iteration, manifests)}
-        if choice
-        else None,
+        "chosen": choice.model_dump(mode="json") if choice else None,
         "paired": paired_by_item(run.spec, decided[max(decided)], seed) if len(decided) > 1 else paired(()),
     }
 
